@@ -1,0 +1,112 @@
+"""The first organization, its administrator and its agent key."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
+from django.utils.text import slugify
+
+from accounts import selectors
+from accounts.choices import UserRole
+from accounts.models import AgentKey, Organization, User
+from audit import operations as audit
+from kernel.actors import SYSTEM
+from kernel.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrapped:
+    """What exists now. `password` is set only when it was made up here: show it once."""
+
+    organization: Organization
+    user: User
+    created: bool
+    password: str | None = field(default=None, repr=False)
+
+
+@transaction.atomic
+def bootstrap(
+    *, organization: str, email: str, password: str, agent_key: str, now: datetime
+) -> Bootstrapped:
+    """Make the organization and its administrator unless they exist.
+
+    An existing administrator keeps the password, whatever `password` says. Raises Invalid for a
+    password or agent key that is too weak.
+    """
+    owner = _organization(organization, now)
+    if agent_key:
+        _ensure_agent_key(owner, agent_key, now)
+    user = selectors.find_user_by_email(email=email)
+    if user is not None:
+        return Bootstrapped(organization=user.organization, user=user, created=False)
+    chosen = password or secrets.token_urlsafe(18)
+    user = User(organization=owner, email=email, full_name="Administrator", role=UserRole.ADMIN)
+    _check_password(chosen, user)
+    user.set_password(chosen)
+    user.save()
+    audit.record(
+        actor=SYSTEM,
+        organization_id=owner.pk,
+        action="user.create",
+        resource_type="user",
+        resource_id=user.pk,
+        details={"email": email, "role": user.role},
+        now=now,
+    )
+    return Bootstrapped(
+        organization=owner, user=user, created=True, password=None if password else chosen
+    )
+
+
+def hash_key(key: str) -> str:
+    """The stored form of a key: HMAC-SHA256 (hex) under the hub's secret."""
+    return hmac.new(settings.SECRET_KEY.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+def _organization(name: str, now: datetime) -> Organization:
+    slug = slugify(name)[:64] or "default"
+    organization, created = Organization.objects.get_or_create(
+        slug=slug, defaults={"name": name[:255]}
+    )
+    if created:
+        audit.record(
+            actor=SYSTEM,
+            organization_id=organization.pk,
+            action="organization.create",
+            resource_type="organization",
+            resource_id=organization.pk,
+            details={"name": organization.name},
+            now=now,
+        )
+    return organization
+
+
+def _ensure_agent_key(organization: Organization, key: str, now: datetime) -> None:
+    if len(key) < 16:
+        raise Invalid.field("HUB_AGENT_KEY", "Use at least 16 random characters.")
+    stored, created = AgentKey.objects.get_or_create(
+        key_hash=hash_key(key),
+        defaults={"organization": organization, "name": "first", "prefix": key[:4]},
+    )
+    if created:
+        audit.record(
+            actor=SYSTEM,
+            organization_id=organization.pk,
+            action="agent_key.create",
+            resource_type="agent_key",
+            resource_id=stored.pk,
+            now=now,
+        )
+
+
+def _check_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid.field("HUB_ADMIN_PASSWORD", " ".join(error.messages)) from None

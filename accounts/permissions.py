@@ -1,0 +1,48 @@
+"""HTTP's two questions: whose token is this, and does its owner hold the action's permission."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts import selectors
+from accounts.errors import TokenRefused
+from accounts.models import User
+from kernel import clock
+from kernel.actors import Actor
+
+
+class SessionTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>`; `request.user` is the User, `request.auth` the Actor."""
+
+    def authenticate(self, request: Request) -> tuple[User, Actor] | None:
+        """None without the header (the permission then answers 401); raises TokenRefused."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if not scheme:
+            return None
+        if scheme.lower() != "bearer" or not token:
+            raise TokenRefused("Send `Authorization: Bearer <token>`.")
+        session = selectors.get_session(token=token.strip(), now=clock.now())
+        request.session_id = session.pk  # type: ignore[attr-defined]
+        actor = selectors.actor_of(
+            user=session.user,
+            ip_address=request.META.get("REMOTE_ADDR") or None,
+            request_id=getattr(request, "request_id", ""),
+        )
+        return session.user, actor
+
+    def authenticate_header(self, request: Request) -> str:
+        """The `WWW-Authenticate` challenge of a 401."""
+        return 'Bearer realm="agent-hub"'
+
+
+class NamedPermission(BasePermission):
+    """Deny by default: the view names a permission for the action, and the caller holds it."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """False for a stranger (401), for an action without a name and for a lacking role (403)."""
+        if not isinstance(request.user, User):
+            return False
+        permission = getattr(view, "permissions", {}).get(getattr(view, "action", None))
+        return permission is not None and selectors.may(user=request.user, permission=permission)

@@ -1,0 +1,90 @@
+"""Questions about people: who is this, and may they."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db.models import QuerySet
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
+
+from accounts.choices import UserRole
+from accounts.errors import TokenRefused
+from accounts.models import Organization, Session, User
+from kernel.actors import Actor
+from kernel.errors import NotFound
+
+# Which of the built-in roles hold a permission; one that is not listed is held by nobody.
+# Contract decisions 9: the operator does all but steer rights and settings, the viewer reads.
+_ALL: Final = frozenset(UserRole)
+_WRITERS: Final = frozenset({UserRole.ADMIN, UserRole.OPERATOR})
+PERMISSIONS: Final[Mapping[str, frozenset[UserRole]]] = {
+    "profile.read": _ALL,
+    "profile.edit": _ALL,
+    "agent.read": _ALL,
+    "agent.edit": _WRITERS,
+    "agent.run": _WRITERS,
+    "task.read": _ALL,
+    "task.edit": _WRITERS,
+    "knowledge.read": _ALL,
+    "knowledge.edit": _WRITERS,
+    "execution.read": _ALL,
+    "event.read": _ALL,
+    "audit.read": frozenset({UserRole.ADMIN}),
+}
+
+
+def may(*, user: User, permission: str) -> bool:
+    """Whether `user` holds `permission`: the one place where this is decided."""
+    return user.is_active and user.role in PERMISSIONS.get(permission, frozenset())
+
+
+def find_user_by_email(*, email: str) -> User | None:
+    """The user with this e-mail in any case of letters, enabled or not."""
+    return User.objects.select_related("organization").filter(email__iexact=email).first()
+
+
+def get_user(*, organization_id: UUID, user_id: UUID) -> User:
+    """One user of the organization; raises NotFound."""
+    user = User.objects.filter(organization_id=organization_id, pk=user_id).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
+def list_organizations() -> QuerySet[Organization]:
+    """Every organization; for commands that the operator types, never for a request."""
+    return Organization.objects.order_by("created_at", "pk")
+
+
+def get_session(*, token: str, now: datetime) -> Session:
+    """The live session behind an access token, with its user and organization.
+
+    Raises TokenRefused for anything else, without saying which check failed.
+    """
+    try:
+        claims = AccessToken(token)  # type: ignore[arg-type]  # the library types its own class only
+        session_id = UUID(str(claims["sid"]))
+    except (TokenError, KeyError, ValueError):
+        raise TokenRefused from None
+    session = (
+        Session.objects.select_related("user", "organization").filter(pk=session_id).first()
+    )
+    if session is None or not session.is_alive(now=now) or str(session.user_id) != claims["sub"]:
+        raise TokenRefused
+    if not (session.user.is_active and session.organization.is_active):
+        raise TokenRefused
+    return session
+
+
+def actor_of(*, user: User, ip_address: str | None = None, request_id: str = "") -> Actor:
+    """The Actor that stands for `user` in operations and audit."""
+    return Actor(
+        type="user",
+        id=str(user.pk),
+        label=user.email,
+        organization_id=user.organization_id,
+        ip_address=ip_address,
+        request_id=request_id,
+    )

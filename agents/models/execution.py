@@ -1,0 +1,76 @@
+"""Executions: what happened in each run, step by step."""
+
+from django.db import models
+
+from accounts.models import TenantRow
+from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
+from agents.models.agent import Agent, AgentVersion
+
+
+class AgentExecution(TenantRow):
+    """One run of one agent; exactly one for each attempt at a task (contract 004 C2)."""
+
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="+")
+    version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="+")
+    agent_name = models.CharField(max_length=255)
+    source = models.CharField(
+        max_length=16, choices=ExecutionSource, default=ExecutionSource.QUEUE
+    )
+    # Of higher floors, hence plain columns.
+    task_id = models.UUIDField(null=True, blank=True)
+    attempt_id = models.UUIDField(null=True, blank=True, unique=True)
+    user_id = models.UUIDField(null=True, blank=True)
+    status = models.CharField(
+        max_length=16, choices=ExecutionStatus, default=ExecutionStatus.RUNNING
+    )
+    input = models.TextField(blank=True)
+    output = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=64, blank=True)
+    tool_calls = models.PositiveIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0)
+    duration_ms = models.PositiveBigIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="execution_newest"),
+            models.Index(fields=["task_id"], name="execution_task"),
+            models.Index(fields=["agent", "-created_at"], name="execution_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_name} {self.status}"
+
+
+class ExecutionStep(TenantRow):
+    """One model turn or tool call, written as it happens: the run's journal and its timeline."""
+
+    execution = models.ForeignKey(AgentExecution, models.CASCADE, related_name="steps")
+    ordinal = models.PositiveIntegerField()
+    kind = models.CharField(max_length=16, choices=StepKind)
+    status = models.CharField(max_length=16, choices=StepStatus, default=StepStatus.DONE)
+    text = models.TextField(blank=True)
+    tool = models.CharField(max_length=128, blank=True)
+    call_id = models.CharField(max_length=255, blank=True)
+    arguments = models.JSONField(null=True, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    # The message as the runtime's log takes it back (`RunSpec.log`).
+    message = models.JSONField(null=True, blank=True)
+    provider = models.CharField(max_length=32, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0)
+    duration_ms = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "ordinal"], name="execution_step_ordinal")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ordinal} {self.kind}"

@@ -1,0 +1,1 @@
+"""Verbs of agents: configure them, run one, record what happened."""

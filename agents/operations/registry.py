@@ -1,0 +1,220 @@
+"""Creating, changing, starting, stopping and deleting agents (contract 003 B2)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from agents.choices import AgentStatus
+from agents.errors import AgentHasRunningTasks, AgentNameTaken, AgentNotFound
+from agents.models import Agent, AgentVersion
+from agents.models.agent import CONFIGURATION
+from agents.operations import catalogue
+from agents.runtime.providers import PROVIDERS
+from audit import operations as audit
+from events import operations as events
+from kernel.actors import Actor
+from kernel.errors import Invalid
+
+
+class Work(Protocol):
+    """What a higher floor lets agents ask about their work; the agent's row is locked meanwhile."""
+
+    def is_running(self, *, agent: Agent) -> bool:
+        """Whether a run of the agent is in flight."""
+
+    def give_back(self, *, agent: Agent, actor: Actor, now: datetime) -> int:
+        """Return the agent's running work to its queue; the number of pieces."""
+
+
+WORK: Final[list[Work]] = []
+
+
+@transaction.atomic
+def create_agent(
+    *, organization_id: UUID, values: Mapping[str, Any], actor: Actor, now: datetime
+) -> Agent:
+    """Register an agent with its first version; it is offline until started.
+
+    Raises AgentNameTaken, or Invalid for an unknown provider or tool.
+    """
+    configuration = {k: v for k, v in values.items() if k in CONFIGURATION}
+    _check(configuration)
+    agent = Agent(
+        organization_id=organization_id,
+        **{k: v for k, v in values.items() if k not in CONFIGURATION},
+    )
+    _write_named(agent, force_insert=True)
+    _new_version(agent, configuration, actor)
+    _record(agent, "agent.create", actor, now, {"name": agent.name})
+    return agent
+
+
+@transaction.atomic
+def update_agent(
+    *,
+    organization_id: UUID,
+    agent_id: UUID,
+    values: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+) -> Agent:
+    """Change an agent. A changed configuration makes a new version; runs in flight keep theirs.
+
+    Raises AgentNotFound, AgentNameTaken, or Invalid.
+    """
+    agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
+    version = _version(agent)
+    asked = {k: v for k, v in values.items() if k in CONFIGURATION}
+    changed = {k: v for k, v in asked.items() if getattr(version, k) != v}
+    if changed:
+        _check(changed)
+        _new_version(agent, {**version.configuration(), **changed}, actor)
+    plain = {k: v for k, v in values.items() if k not in CONFIGURATION and getattr(agent, k) != v}
+    for name, value in plain.items():
+        setattr(agent, name, value)
+    if changed or plain:
+        agent.updated_at = now
+        _write_named(agent, update_fields=[*plain, "updated_at"])
+        details = {"fields": sorted({**changed, **plain}), "version": _version(agent).number}
+        _record(agent, "agent.update", actor, now, details)
+    return agent
+
+
+@transaction.atomic
+def start_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: datetime) -> Agent:
+    """Let the agent take tasks: active and idle. A started one stays as it is."""
+    agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
+    if agent.is_active:
+        return agent
+    _set_activity(agent, is_active=True, status=AgentStatus.IDLE, now=now)
+    _record(agent, "agent.start", actor, now)
+    return agent
+
+
+@transaction.atomic
+def stop_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: datetime) -> Agent:
+    """Take the agent offline; its running tasks go back to the queue and wait for it."""
+    agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
+    if not agent.is_active:
+        return agent
+    _set_activity(agent, is_active=False, status=AgentStatus.OFFLINE, now=now)
+    returned = sum(work.give_back(agent=agent, actor=actor, now=now) for work in WORK)
+    _record(agent, "agent.stop", actor, now, {"tasks_returned": returned})
+    return agent
+
+
+@transaction.atomic
+def delete_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: datetime) -> None:
+    """Soft-delete the agent; its name is free again. Raises AgentHasRunningTasks."""
+    agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
+    if any(work.is_running(agent=agent) for work in WORK):
+        raise AgentHasRunningTasks
+    agent.deleted_at = agent.updated_at = now
+    agent.is_active, agent.status = False, AgentStatus.OFFLINE
+    agent.save(update_fields=["deleted_at", "updated_at", "is_active", "status"])
+    _record(agent, "agent.delete", actor, now, {"name": agent.name})
+
+
+def lock_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
+    """The agent's row, locked to the end of the transaction. Raises AgentNotFound.
+
+    Whoever changes an agent's work locks the agent before the task: one order, no deadlock.
+    """
+    agent = (
+        Agent.objects.alive()
+        .select_for_update(no_key=True, of=("self",))
+        .select_related("current_version")
+        .filter(organization_id=organization_id, pk=agent_id)
+        .first()
+    )
+    if agent is None:
+        raise AgentNotFound
+    return agent
+
+
+def set_busy(*, agents: Sequence[Agent], now: datetime) -> None:
+    """Mark locked agents as working; those that are not idle keep their status."""
+    for agent in agents:
+        if agent.status == AgentStatus.IDLE:
+            _set_activity(agent, is_active=True, status=AgentStatus.BUSY, now=now)
+
+
+def set_idle(*, agent: Agent, now: datetime) -> None:
+    """Mark a locked agent as done with its last task; one that was stopped stays offline."""
+    if agent.status == AgentStatus.BUSY:
+        _set_activity(agent, is_active=True, status=AgentStatus.IDLE, now=now)
+
+
+def _set_activity(agent: Agent, *, is_active: bool, status: AgentStatus, now: datetime) -> None:
+    agent.is_active, agent.status = is_active, status
+    agent.last_active_at = agent.updated_at = now
+    agent.save(update_fields=["is_active", "status", "last_active_at", "updated_at"])
+    events.publish(
+        organization_id=agent.organization_id,
+        type="agent.status",
+        data={"id": str(agent.pk), "name": agent.name, "status": status},
+        now=now,
+    )
+
+
+def _check(configuration: Mapping[str, Any]) -> None:
+    provider = configuration.get("llm_provider")
+    if provider is not None and provider not in PROVIDERS:
+        raise Invalid.field(
+            "llm_provider", f"Unknown provider. Choose one of: {', '.join(PROVIDERS)}."
+        )
+    if missing := catalogue.TOOLS.missing(configuration.get("enabled_tools", ())):
+        raise Invalid.field(
+            "enabled_tools",
+            f"Not in the tool catalogue: {', '.join(missing)}."
+            f" Known tools: {', '.join(catalogue.TOOLS.names())}.",
+        )
+
+
+def _new_version(agent: Agent, configuration: Mapping[str, Any], actor: Actor) -> None:
+    last = agent.current_version.number if agent.current_version else 0
+    agent.current_version = AgentVersion.objects.create(
+        organization_id=agent.organization_id,
+        agent=agent,
+        number=last + 1,
+        created_by=actor.label,
+        **configuration,
+    )
+    agent.save(update_fields=["current_version"])
+
+
+def _version(agent: Agent) -> AgentVersion:
+    if agent.current_version is None:
+        raise LookupError(f"Agent {agent.pk} has no version.")
+    return agent.current_version
+
+
+def _write_named(agent: Agent, **how: Any) -> None:
+    try:
+        with transaction.atomic():
+            agent.save(**how)
+    except IntegrityError as error:
+        if "agent_name_unique" in str(error):
+            raise AgentNameTaken from None
+        raise
+
+
+def _record(
+    agent: Agent,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=agent.organization_id,
+        action=action,
+        resource_type="agent",
+        resource_id=agent.pk,
+        details=details,
+        now=now,
+    )

@@ -1,0 +1,122 @@
+"""Driving one run: the runtime does the loop, this writes its journal and sends it live."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from agents.models import AgentExecution, AgentVersion, ExecutionStep
+from agents.operations import catalogue, executions
+from agents.runtime import engine
+from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
+from agents.runtime.spec import Guardrails, RunResult, RunSpec, ToolContext
+from events import operations as events
+from kernel import clock, loop
+
+
+async def run(
+    *, execution: AgentExecution, version: AgentVersion, deadline: datetime | None = None
+) -> RunResult:
+    """Run `execution` to its end on the process's event loop, at most until `deadline`.
+
+    Every step is committed before the run goes on. Raises RunWithoutLease when the execution was
+    closed by somebody else meanwhile.
+    """
+    journal = ExecutionJournal(execution)
+    return await engine.run(
+        spec_of(execution=execution, version=version, seconds=_seconds(version, deadline)),
+        providers=catalogue.model_registry(),
+        tools=catalogue.TOOLS,
+        journal=journal,
+    )
+
+
+def spec_of(*, execution: AgentExecution, version: AgentVersion, seconds: float) -> RunSpec:
+    """The runtime's view of a version and a prompt, with `seconds` to run."""
+    return RunSpec(
+        run_id=execution.pk,
+        agent_name=execution.agent_name,
+        provider=version.llm_provider,
+        model=catalogue.model_for(version.llm_provider, version.llm_model),
+        system_prompt=version.system_prompt,
+        temperature=version.temperature,
+        max_tokens=version.max_tokens,
+        tools=version.usable_tools,
+        prompt=execution.input,
+        guardrails=Guardrails(
+            max_tool_calls=version.max_tool_calls,
+            timeout_seconds=seconds,
+            max_total_tokens=version.max_tokens_per_task or None,
+        ),
+        context=ToolContext(
+            organization_id=execution.organization_id,
+            agent_id=execution.agent_id,
+            task_id=execution.task_id,
+            run_id=execution.pk,
+        ),
+    )
+
+
+def _seconds(version: AgentVersion, deadline: datetime | None) -> float:
+    limit = float(version.timeout_seconds)
+    if deadline is None:
+        return limit
+    return max(0.0, min(limit, (deadline - clock.now()).total_seconds()))
+
+
+class ExecutionJournal:
+    """The runtime's journal, kept in the database and shown live to whoever watches the task."""
+
+    def __init__(self, execution: AgentExecution) -> None:
+        self._execution = execution
+        self._ordinal = 0
+        self._open: dict[str, UUID] = {}
+
+    async def model_request_started(self, ordinal: int) -> None:
+        """Nothing to reserve: budgets are not enforced yet."""
+
+    async def text_delta(self, text: str) -> None:
+        """Send the next piece of the answer to whoever watches."""
+        self._show("task.output", text=text)
+
+    async def model_answered(self, turn: ModelTurn) -> None:
+        """Store the turn and book its tokens."""
+        await self._store(executions.record_turn, turn=turn)
+
+    async def tool_started(self, call: ToolCall) -> None:
+        """Store the call before it is made."""
+        step: ExecutionStep = await self._store(executions.record_tool_call, call=call)
+        self._open[call.id] = step.pk
+        self._show("task.tool_call", tool=call.tool, arguments=dict(call.arguments))
+
+    async def tool_finished(self, result: ToolResult) -> None:
+        """Store the outcome on the call's own step."""
+        await loop.get().in_database(
+            executions.record_tool_result,
+            execution=self._execution,
+            step_id=self._open.pop(result.id),
+            result=result,
+            now=clock.now(),
+        )
+        shown = {"error": result.error} if result.error else {"result": result.result}
+        self._show("task.tool_result", tool=result.tool, **shown)
+
+    async def _store(self, operation: Any, **what: Any) -> Any:
+        self._ordinal += 1
+        return await loop.get().in_database(
+            operation,
+            execution=self._execution,
+            ordinal=self._ordinal,
+            now=clock.now(),
+            **what,
+        )
+
+    def _show(self, type: str, **data: Any) -> None:  # noqa: A002 - the wire's word
+        events.stream(
+            organization_id=self._execution.organization_id,
+            type=type,
+            data={
+                "task_id": str(self._execution.task_id),
+                "execution_id": str(self._execution.pk),
+                **data,
+            },
+        )

@@ -1,0 +1,1 @@
+"""One module per provider SDK, imported only where that provider is configured."""

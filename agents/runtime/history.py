@@ -1,0 +1,145 @@
+"""Between the messages of a run as pydantic-ai has them and as the journal stores them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+from agents.runtime.journal import ToolCall
+from agents.runtime.spec import Message, RunSpec, Usage
+from agents.runtime.tools import storable
+
+
+@dataclass(kw_only=True)
+class Conversation:
+    """The messages of a run and its sums; `calls` and `results` belong to the last answer."""
+
+    instructions: str | None
+    messages: list[ModelMessage]
+    usage: Usage = field(default_factory=Usage)
+    turns: int = 0
+    calls_made: int = 0
+    calls: list[ToolCallPart] = field(default_factory=list)
+    results: dict[str, ToolReturnPart] = field(default_factory=dict)
+    _call_ids: set[str] = field(default_factory=set)
+
+    def add_answer(self, answer: ModelResponse) -> ModelResponse:
+        """Append the model's answer; returned with tool call ids unique within the run."""
+        self._close_turn()
+        answer = replace(answer, parts=[self._with_unique_id(part) for part in answer.parts])
+        self.messages.append(answer)
+        self.calls = tool_calls(answer)
+        self.turns += 1
+        self.calls_made += len(self.calls)
+        self.usage += usage_of(answer)
+        return answer
+
+    def add_result(self, result: ToolReturnPart) -> None:
+        """Note the result of one call of the last answer."""
+        self.results[result.tool_call_id] = result
+
+    def open_calls(self) -> list[ToolCallPart]:
+        """The calls of the last answer that have no result yet."""
+        return [call for call in self.calls if call.tool_call_id not in self.results]
+
+    def for_model(self) -> list[ModelMessage]:
+        """All messages, the results in the order in which the model asked for them."""
+        self._close_turn()
+        return self.messages
+
+    def _close_turn(self) -> None:
+        if self.calls:
+            parts = [self.results[call.tool_call_id] for call in self.calls]
+            self.messages.append(ModelRequest(parts=parts, instructions=self.instructions))
+        self.calls, self.results = [], {}
+
+    def _with_unique_id(self, part: ModelResponsePart) -> ModelResponsePart:
+        # Some OpenAI-compatible servers number the calls of each answer from zero.
+        if not isinstance(part, ToolCallPart):
+            return part
+        if part.tool_call_id in self._call_ids:
+            part = replace(
+                part, tool_call_id=f"{part.tool_call_id}-{self.turns}-{len(self._call_ids)}"
+            )
+        self._call_ids.add(part.tool_call_id)
+        return part
+
+
+def restore(spec: RunSpec) -> Conversation:
+    """The conversation at the point where `spec.log` ends; raises ValueError for a damaged log."""
+    instructions = spec.system_prompt or None
+    prompt = ModelRequest(parts=[UserPromptPart(spec.prompt)], instructions=instructions)
+    conversation = Conversation(
+        instructions=instructions, messages=[*_loaded(spec.history), prompt]
+    )
+    for message in _loaded(spec.log):
+        if isinstance(message, ModelResponse):
+            conversation.add_answer(message)
+        else:
+            for part in message.parts:
+                if isinstance(part, ToolReturnPart):
+                    conversation.add_result(part)
+    return conversation
+
+
+def dump(message: ModelMessage) -> Message:
+    """`message` as JSON values that PostgreSQL takes, fields that are not set left out."""
+    dumped = storable(ModelMessagesTypeAdapter.dump_python([message], mode="json")[0])
+    return _set_fields(dumped) | {"parts": [_set_fields(part) for part in dumped["parts"]]}
+
+
+def text_of(answer: ModelResponse) -> str:
+    """What the model wrote, without its thinking."""
+    text: str = storable("".join(p.content for p in answer.parts if isinstance(p, TextPart)))
+    return text
+
+
+def tool_calls(answer: ModelResponse) -> list[ToolCallPart]:
+    """The calls the model asks for, in its order."""
+    return [part for part in answer.parts if isinstance(part, ToolCallPart)]
+
+
+def as_tool_call(part: ToolCallPart) -> ToolCall:
+    """For the journal; arguments that are no JSON object become `{}`."""
+    return ToolCall(id=part.tool_call_id, tool=part.tool_name, arguments=arguments_of(part) or {})
+
+
+def arguments_of(part: ToolCallPart) -> dict[str, Any] | None:
+    """The arguments, or None when the model did not write a JSON object."""
+    try:
+        arguments: dict[str, Any] = storable(part.args_as_dict(raise_if_invalid=True))
+    except (ValueError, AssertionError):
+        return None
+    return arguments
+
+
+def usage_of(answer: ModelResponse) -> Usage:
+    """The tokens of one answer as the provider counted them."""
+    counted = answer.usage
+    return Usage(
+        requests=1,
+        input_tokens=counted.input_tokens,
+        output_tokens=counted.output_tokens,
+        cache_read_tokens=counted.cache_read_tokens,
+        cache_write_tokens=counted.cache_write_tokens,
+        unmeasured_requests=counted.unmeasured_requests,
+    )
+
+
+def _set_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None or name == "content"}
+
+
+def _loaded(messages: Sequence[Message]) -> list[ModelMessage]:
+    return ModelMessagesTypeAdapter.validate_python(messages)

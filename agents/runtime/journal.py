@@ -1,0 +1,77 @@
+"""What a run tells its caller while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agents.runtime.spec import Message, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One call the model asked for. `id` is the provider's and unique within the run.
+
+    `arguments` is what the model sent, `{}` when that was not a JSON object.
+    """
+
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The end of a tool call: `result` (JSON-able, capped in size) or `error` (a sentence), never
+    both. `message` is what `RunSpec.log` takes."""
+
+    id: str
+    tool: str
+    result: Any
+    error: str | None
+    duration_ms: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTurn:
+    """One whole model answer. `ordinal` counts from 1 over all resumptions of the run.
+
+    `model` is the name the provider answered with, so that it can be priced; `provider` is ours.
+    `finish_reason` is "stop", "tool_call" or "length" (cut at `max_tokens`). `message` is what
+    `RunSpec.log` takes.
+    """
+
+    ordinal: int
+    provider: str
+    model: str
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    usage: Usage
+    finish_reason: str
+    duration_ms: int
+    message: Message
+
+
+class Journal(Protocol):
+    """Callbacks of one run, awaited one at a time and in the order of events by a single task.
+
+    An exception from any of them stops the run and reaches the caller of `engine.run` as it is;
+    open connections and running tools are closed first. Every `ModelTurn` and `ToolResult` is given
+    exactly once; the run goes on only after the callback returned, so what it stored is safe to
+    resume from. The run's timeout never interrupts a callback, but for `text_delta`.
+    """
+
+    async def model_request_started(self, ordinal: int) -> None:
+        """A model call is about to be sent: the place to reserve its cost."""
+
+    async def text_delta(self, text: str) -> None:
+        """The next piece of the answer being written, several tokens at a time; never stored."""
+
+    async def model_answered(self, turn: ModelTurn) -> None:
+        """The model's answer is complete; its tool calls are made next."""
+
+    async def tool_started(self, call: ToolCall) -> None:
+        """A tool is about to be called."""
+
+    async def tool_finished(self, result: ToolResult) -> None:
+        """A tool returned, failed or was refused."""

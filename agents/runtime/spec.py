@@ -1,0 +1,141 @@
+"""What a run is asked to do and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+Message: TypeAlias = Mapping[str, Any]
+"""A pydantic-ai `ModelRequest` or `ModelResponse` as JSON (`ModelMessagesTypeAdapter`)."""
+
+RunStatus: TypeAlias = Literal["success", "error", "timeout", "cancelled"]
+
+
+class FailureKind(StrEnum):
+    """Why a run failed; the values are stored and shown, so they never change."""
+
+    PROVIDER_AUTH = "provider_auth"
+    PROVIDER_RATE_LIMITED = "provider_rate_limited"
+    PROVIDER_QUOTA = "provider_quota"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    PROVIDER_REJECTED = "provider_rejected"
+    PROVIDER_BAD_RESPONSE = "provider_bad_response"
+    PROVIDER_NOT_CONFIGURED = "provider_not_configured"
+    UNKNOWN_PROVIDER = "unknown_provider"
+    TOOL_UNKNOWN = "tool_unknown"
+    GUARDRAIL_TOOL_CALLS = "guardrail_tool_calls"
+    GUARDRAIL_TOKENS = "guardrail_tokens"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrails:
+    """Limits of one run, over all its resumptions but for the time.
+
+    `max_tool_calls`: calls the model may ask for; the call after the last one fails the run.
+    `timeout_seconds`: wall time of the whole run, model calls and tools together.
+    `max_total_tokens`: input plus output tokens; None is no limit.
+    """
+
+    max_tool_calls: int = 25
+    timeout_seconds: float = 120
+    max_total_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """On whose behalf a tool is called. Tools scope every look-up by `organization_id`."""
+
+    organization_id: UUID
+    agent_id: UUID
+    run_id: UUID
+    task_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """Everything one run needs to know; built from an agent's effective configuration.
+
+    `tools` are names in the tool registry. `history` is the conversation before `prompt`.
+    `log` is what this run's journal was given before it was interrupted (`ModelTurn.message` and
+    `ToolResult.message`, in order): the run goes on after its last entry. Tool calls in it
+    without a result are made again.
+    """
+
+    run_id: UUID
+    agent_name: str
+    provider: str
+    model: str
+    prompt: str
+    context: ToolContext
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    tools: tuple[str, ...] = ()
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    history: tuple[Message, ...] = ()
+    log: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them; `input_tokens` includes those read from or written to
+    its cache. `unmeasured_requests` counts answers that came without figures, so that a nonzero
+    value makes the rest a lower bound."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    unmeasured_requests: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            unmeasured_requests=self.unmeasured_requests + other.unmeasured_requests,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailure:
+    """Why a run did not succeed.
+
+    `message` is a whole sentence for people that says what to do; it never holds a key or the text
+    of a provider's answer. `retryable` says whether the same run may succeed later, not before
+    `retry_after_seconds` when the provider named a time.
+    """
+
+    kind: FailureKind
+    message: str
+    retryable: bool
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended. `error` is None if and only if `status` is "success".
+
+    The engine never returns "cancelled": a cancelled run raises CancelledError, and whoever
+    cancelled it writes that result.
+    `output` is the final answer, or what there was of one. `usage` and `tool_calls` (those the
+    model asked for) include those of `RunSpec.log`; `duration_ms` is of this call of the engine.
+    """
+
+    status: RunStatus
+    output: str
+    error: RunFailure | None
+    usage: Usage
+    tool_calls: int
+    duration_ms: int

@@ -1,0 +1,139 @@
+"""What agents can call, and the one place where a call is checked, bounded and made."""
+
+import asyncio
+import inspect
+import json
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from agents.runtime.spec import ToolContext
+
+OUTPUT_LIMIT_BYTES: Final = 50_000
+TRUNCATED: Final = "… [cut: the output was longer than 50 KB]"
+BLOCKING_THREADS: Final = 16
+
+SideEffect: TypeAlias = Literal["none", "read", "write"]
+Call: TypeAlias = Callable[[ToolContext, Mapping[str, Any]], Any | Awaitable[Any]]
+
+
+class ToolFailed(Exception):
+    """A tool cannot do what it was asked; the sentence goes to the model."""
+
+
+class UnknownTool(LookupError):
+    """No tool of that name is registered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One thing an agent can do.
+
+    `parameters` is a JSON Schema (2020-12) of an object. `call` takes the context and the checked
+    arguments and returns something JSON-able; a plain function runs on a thread, a coroutine
+    function on the loop. It raises ToolFailed, or a DomainError, with a sentence for the model.
+    `idempotent` says whether a call whose outcome is unknown may be made again.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    call: Call
+    timeout_seconds: float = 30
+    idempotent: bool = False
+    side_effect: SideEffect = "none"
+
+
+class ToolRegistry:
+    """The tools of this hub by name; each app adds its own in `AppConfig.ready`."""
+
+    def __init__(self, tools: Iterable[Tool] = (), *, executor: Executor | None = None) -> None:
+        self._tools: dict[str, Tool] = {}
+        self._validators: dict[str, Draft202012Validator] = {}
+        self._executor = executor
+        for tool in tools:
+            self.add(tool)
+
+    def add(self, tool: Tool) -> None:
+        """Register `tool`; raises ValueError for a taken name, SchemaError for a bad schema."""
+        if tool.name in self._tools:
+            raise ValueError(f"The tool {tool.name} is registered twice.")
+        Draft202012Validator.check_schema(tool.parameters)
+        self._tools[tool.name] = tool
+        self._validators[tool.name] = Draft202012Validator(tool.parameters)
+
+    def get(self, name: str) -> Tool:
+        """The tool called `name`; raises UnknownTool."""
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise UnknownTool(name) from None
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._tools)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that are not registered, in the order given."""
+        return [name for name in names if name not in self._tools]
+
+    async def invoke(self, name: str, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
+        """Check, call and bound; returns JSON-able output of at most 50 KB.
+
+        Raises ToolFailed for arguments that do not fit the schema and for a timeout, and whatever
+        the tool raises. A blocking tool that timed out runs on in its thread, unheard.
+        """
+        tool = self.get(name)
+        if wrong := best_match(self._validators[name].iter_errors(arguments)):
+            raise ToolFailed(f"The arguments do not fit: {wrong.json_path}: {wrong.message[:300]}.")
+        limit = asyncio.timeout(tool.timeout_seconds)
+        try:
+            async with limit:
+                output = await self._call(tool, context, arguments)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ToolFailed(f"The tool did not end within {tool.timeout_seconds:g} s.") from None
+        return bounded(output)
+
+    async def _call(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
+        if inspect.iscoroutinefunction(tool.call):
+            return await tool.call(context, arguments)
+        if self._executor is None:
+            # Not asyncio's default pool: name resolution waits there and must not starve.
+            self._executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="hub-tool")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, tool.call, context, arguments)
+
+
+def bounded(output: Any) -> Any:
+    """`output` as plain JSON values, or as cut text when its JSON is longer than 50 KB."""
+    plain = storable(output)
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    raw = text.encode()
+    if len(raw) <= OUTPUT_LIMIT_BYTES:
+        return plain
+    room = OUTPUT_LIMIT_BYTES - len(TRUNCATED.encode())
+    return raw[:room].decode(errors="ignore") + TRUNCATED
+
+
+def storable(value: Any) -> Any:
+    """`value` as JSON that PostgreSQL takes: no NUL, no lone surrogate, no NaN, text keys."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value.replace("\x00", "")
+        return value.encode(errors="replace").decode().replace("\x00", "")
+    if isinstance(value, Mapping):
+        return {storable(str(key)): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [storable(item) for item in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return storable(str(value))

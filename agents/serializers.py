@@ -1,0 +1,190 @@
+"""Wire shapes of agents and executions (contract 003 B2, 004 C2)."""
+
+from typing import Any, Final
+
+from rest_framework import serializers
+
+from agents.choices import AgentKind, AgentStatus, AutonomyLevel, ExecutionStatus
+from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
+from agents.models.agent import CONFIGURATION
+
+PROMPT_LIMIT: Final = 200_000
+
+
+class ToolNames(serializers.ListField):
+    """Names of tools, each once."""
+
+    child = serializers.CharField(max_length=128)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """The names in the order given."""
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+class RiskRules(serializers.Serializer[Any]):
+    """Limits on what an agent may do by itself."""
+
+    max_file_delete_mb = serializers.FloatField(min_value=0, required=False)
+    require_approval_for = ToolNames(max_length=200, required=False)
+    block_external_api = serializers.BooleanField(required=False)
+
+
+class AgentInput(serializers.Serializer[Any]):
+    """`POST /agents`; the same without required fields and defaults for `PATCH`."""
+
+    name = serializers.CharField(max_length=255)
+    description = serializers.CharField(max_length=10_000, allow_blank=True, default="")
+    kind = serializers.ChoiceField(choices=[AgentKind.HOSTED.value], default=AgentKind.HOSTED.value)
+    role = serializers.CharField(max_length=64, default="general")
+    email = serializers.EmailField(allow_blank=True, default="")
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=50, default=list
+    )
+    worker_id = serializers.UUIDField(allow_null=True, default=None)
+    llm_provider = serializers.CharField(max_length=32, default="anthropic")
+    llm_model = serializers.CharField(max_length=128, allow_blank=True, default="")
+    system_prompt = serializers.CharField(
+        max_length=PROMPT_LIMIT, allow_blank=True, trim_whitespace=False, default=""
+    )
+    temperature = serializers.FloatField(min_value=0, max_value=2, default=0.7)
+    max_tokens = serializers.IntegerField(min_value=1, max_value=1_000_000, default=4096)
+    enabled_tools = ToolNames(max_length=200, default=list)
+    tool_blacklist = ToolNames(max_length=200, default=list)
+    max_concurrent_tasks = serializers.IntegerField(min_value=1, max_value=1000, default=3)
+    max_tool_calls = serializers.IntegerField(min_value=0, max_value=100, default=25)
+    timeout_seconds = serializers.IntegerField(min_value=1, max_value=600, default=120)
+    max_tokens_per_task = serializers.IntegerField(
+        min_value=0, max_value=2_000_000_000, default=0, help_text="0 means no cap."
+    )
+    daily_budget_usd = serializers.DecimalField(
+        max_digits=12, decimal_places=4, min_value=0, default=0, help_text="0 means no cap."
+    )
+    memory_limit_mb = serializers.IntegerField(min_value=1, max_value=1_000_000, default=512)
+    autonomy_level = serializers.ChoiceField(
+        choices=AutonomyLevel.choices, default=AutonomyLevel.AUTONOMOUS.value
+    )
+    risk_rules = RiskRules(default=dict)
+
+
+class AgentOutput(serializers.ModelSerializer[Agent]):
+    """An agent with its effective configuration flat beside it."""
+
+    kind = serializers.ChoiceField(choices=AgentKind.choices)
+    status = serializers.ChoiceField(choices=AgentStatus.choices)
+    version = serializers.IntegerField(source="current_version.number")
+    success_rate = serializers.FloatField(help_text="0 to 1.")
+    average_task_duration_seconds = serializers.FloatField()
+
+    class Meta:
+        model = Agent
+        fields = [
+            "id",
+            "name",
+            "description",
+            "kind",
+            "role",
+            "email",
+            "tags",
+            "worker_id",
+            "status",
+            "is_active",
+            "version",
+            "tasks_completed",
+            "tasks_failed",
+            "success_rate",
+            "average_task_duration_seconds",
+            "total_tokens_used",
+            "total_cost_usd",
+            "last_active_at",
+            "created_at",
+            "updated_at",
+        ]
+
+    def get_fields(self) -> dict[str, Any]:
+        """The registry's fields and those of the current version."""
+        fields: dict[str, Any] = super().get_fields()
+        configured = VersionFields().get_fields()
+        for name in CONFIGURATION:
+            configured[name].source = f"current_version.{name}"
+        return {**fields, **configured}
+
+
+class VersionFields(serializers.ModelSerializer[AgentVersion]):
+    """The configuration as it is shown."""
+
+    class Meta:
+        model = AgentVersion
+        fields = CONFIGURATION
+
+
+class AgentVersionOutput(serializers.ModelSerializer[AgentVersion]):
+    """One immutable version."""
+
+    class Meta:
+        model = AgentVersion
+        fields = ["id", "number", *CONFIGURATION, "created_by", "created_at"]
+
+
+class StepOutput(serializers.ModelSerializer[ExecutionStep]):
+    """One model turn or tool call."""
+
+    class Meta:
+        model = ExecutionStep
+        fields = [
+            "ordinal",
+            "kind",
+            "status",
+            "text",
+            "tool",
+            "call_id",
+            "arguments",
+            "result",
+            "error",
+            "provider",
+            "model",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "duration_ms",
+            "created_at",
+        ]
+
+
+class ExecutionOutput(serializers.ModelSerializer[AgentExecution]):
+    """One run, without its steps."""
+
+    status = serializers.ChoiceField(choices=ExecutionStatus.choices)
+    version = serializers.IntegerField(source="version.number")
+
+    class Meta:
+        model = AgentExecution
+        fields = [
+            "id",
+            "agent_id",
+            "agent_name",
+            "version",
+            "source",
+            "task_id",
+            "attempt_id",
+            "status",
+            "input",
+            "output",
+            "error",
+            "error_kind",
+            "tool_calls",
+            "input_tokens",
+            "output_tokens",
+            "cost_usd",
+            "duration_ms",
+            "created_at",
+            "finished_at",
+        ]
+
+
+class ExecutionDetailOutput(ExecutionOutput):
+    """One run with its timeline."""
+
+    steps = StepOutput(many=True)
+
+    class Meta(ExecutionOutput.Meta):
+        fields = [*ExecutionOutput.Meta.fields, "steps"]

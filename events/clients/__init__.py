@@ -1,0 +1,1 @@
+"""Redis, seen from the events: the channel of envelopes and the sender of live ones."""

@@ -1,0 +1,19 @@
+"""Registration of the composition root."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+from hub.celery import app
+from kernel import jobs
+
+
+class HubConfig(AppConfig):
+    """Joins the apps: every process knows every job, and the scheduler every period."""
+
+    name = "hub"
+
+    def ready(self) -> None:
+        """Register the jobs of all apps, in the web process too: it enqueues them by name."""
+        autodiscover_modules("tasks")
+        app.conf.task_routes = jobs.routes()
+        app.conf.beat_schedule = jobs.schedule()

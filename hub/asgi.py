@@ -1,0 +1,12 @@
+"""The ASGI application as servers import it: the front, with Django behind it."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+django.setup()
+
+from hub.front.app import create_app  # noqa: E402 - it imports models, which need the line above
+
+app = create_app()

@@ -1,0 +1,1 @@
+"""The operator console: Django's admin, with the hub's front page."""

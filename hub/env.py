@@ -1,0 +1,192 @@
+"""The only reader of the environment: typed, frozen, failing at start on what it does not know."""
+
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from django.core.exceptions import ImproperlyConfigured
+
+Environment = Literal["development", "test", "production"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MINIMUM_SECRET_LENGTH: Final = 32
+CONNECTION_FILE: Final = "connection.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How to reach one model provider; empty strings mean "not configured"."""
+
+    api_key: str = field(default="", repr=False)
+    base_url: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """Every setting that comes from outside, with its default (see `docs/configuration.md`)."""
+
+    environment: str
+    secret_key: str = field(repr=False)
+    database_url: str = field(repr=False)
+    database_owner_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    data_dir: Path
+    port: int
+    bind: str
+    public_url: str
+    allowed_hosts: tuple[str, ...]
+    admin_email: str
+    admin_password: str = field(repr=False)
+    agent_key: str = field(repr=False)
+    organization: str
+    outbound_allow: tuple[Network, ...]
+    default_provider: str
+    openai: Provider
+    anthropic: Provider
+    google: Provider
+    worker_runs: int
+    lease_seconds: int
+    drain_seconds: int
+    log_level: str
+    log_format: str
+
+
+KNOWN: Final = frozenset(
+    """
+    HUB_ENV HUB_SECRET_KEY HUB_DATABASE_OWNER_URL HUB_DATA_DIR HUB_PORT HUB_BIND HUB_PUBLIC_URL
+    HUB_ALLOWED_HOSTS HUB_ADMIN_EMAIL HUB_ADMIN_PASSWORD HUB_AGENT_KEY HUB_ORGANIZATION
+    HUB_OUTBOUND_ALLOW HUB_PROVIDER HUB_OPENAI_API_KEY HUB_OPENAI_BASE_URL HUB_OPENAI_MODEL
+    HUB_ANTHROPIC_API_KEY HUB_ANTHROPIC_BASE_URL HUB_ANTHROPIC_MODEL HUB_GOOGLE_API_KEY
+    HUB_GOOGLE_BASE_URL HUB_GOOGLE_MODEL HUB_WORKER_RUNS HUB_LEASE_SECONDS HUB_DRAIN_SECONDS
+    HUB_LOG_LEVEL HUB_LOG_FORMAT
+    """.split()
+)
+
+
+def read(source: Mapping[str, str]) -> Env:
+    """Read and check `source`.
+
+    Raises ImproperlyConfigured with one sentence that names the variable and the mend.
+    """
+    source = {**_running_hub(source), **source}
+    unknown = sorted(k for k in source if k.startswith("HUB_") and k not in KNOWN)
+    if unknown:
+        raise ImproperlyConfigured(
+            f"{unknown[0]} is not a setting of Agent Hub; see docs/configuration.md for the list."
+        )
+    environment = _choice(source, "HUB_ENV", "development", get_args(Environment))
+    port = _whole(source, "HUB_PORT", 8000, 0, 65535)
+    return Env(
+        environment=environment,
+        secret_key=_secret_key(source, environment),
+        database_url=_url(source, "DATABASE_URL", ("postgres://", "postgresql://")),
+        database_owner_url=_url(
+            source, "HUB_DATABASE_OWNER_URL", ("postgres://", "postgresql://")
+        ),
+        redis_url=_url(source, "REDIS_URL", ("redis://", "rediss://", "unix://")),
+        data_dir=Path(source.get("HUB_DATA_DIR") or ".hub").absolute(),
+        port=port,
+        bind=source.get("HUB_BIND") or "127.0.0.1",
+        public_url=(source.get("HUB_PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+        allowed_hosts=_words(source.get("HUB_ALLOWED_HOSTS", "")),
+        admin_email=source.get("HUB_ADMIN_EMAIL") or "admin@hub.example.com",
+        admin_password=source.get("HUB_ADMIN_PASSWORD", ""),
+        agent_key=source.get("HUB_AGENT_KEY", ""),
+        organization=source.get("HUB_ORGANIZATION") or "Default",
+        outbound_allow=_networks(source),
+        default_provider=_choice(
+            source, "HUB_PROVIDER", "", ("", "openai", "anthropic", "google", "demo")
+        ),
+        openai=_provider(source, "OPENAI"),
+        anthropic=_provider(source, "ANTHROPIC"),
+        google=_provider(source, "GOOGLE"),
+        worker_runs=_whole(source, "HUB_WORKER_RUNS", 200, 1, 5000),
+        lease_seconds=_whole(source, "HUB_LEASE_SECONDS", 30, 5, 3600),
+        drain_seconds=_whole(source, "HUB_DRAIN_SECONDS", 20, 1, 3600),
+        log_level=_choice(source, "HUB_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=_choice(source, "HUB_LOG_FORMAT", "console", ("console", "json")),
+    )
+
+
+def _running_hub(source: Mapping[str, str]) -> dict[str, str]:
+    """What `up` wrote for commands typed beside it: addresses and key of its embedded servers.
+
+    Only used where no database is named, so that it can never redirect a configured hub.
+    """
+    if source.get("DATABASE_URL") or source.get("HUB_ENV") == "test":
+        return {}
+    file = Path(source.get("HUB_DATA_DIR") or ".hub") / CONNECTION_FILE
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()}
+
+
+def _secret_key(source: Mapping[str, str], environment: str) -> str:
+    value = source.get("HUB_SECRET_KEY", "")
+    if not value and environment == "production":
+        raise ImproperlyConfigured(
+            "HUB_SECRET_KEY is not set. Set it to at least 32 random characters."
+        )
+    if value and len(value) < MINIMUM_SECRET_LENGTH:
+        raise ImproperlyConfigured(
+            "HUB_SECRET_KEY is too short. Set it to at least 32 random characters."
+        )
+    return value or "development-only-key-that-protects-nothing-at-all"
+
+
+def _provider(source: Mapping[str, str], name: str) -> Provider:
+    return Provider(
+        api_key=source.get(f"HUB_{name}_API_KEY") or source.get(f"{name}_API_KEY") or "",
+        base_url=_url(source, f"HUB_{name}_BASE_URL", ("http://", "https://")),
+        model=source.get(f"HUB_{name}_MODEL") or "",
+    )
+
+
+def _url(source: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    value = source.get(name, "").strip()
+    if value and not value.startswith(schemes):
+        # The value may hold a password, so it is not repeated.
+        raise ImproperlyConfigured(f"{name} must start with {' or '.join(schemes)}.")
+    return value
+
+
+def _whole(source: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    value = source.get(name, "").strip()
+    if not value:
+        return default
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}.")
+    return int(value)
+
+
+def _choice(
+    source: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]
+) -> str:
+    value = source.get(name, "").strip() or default
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of: {', '.join(filter(None, allowed))}.")
+    return value
+
+
+def _networks(source: Mapping[str, str]) -> tuple[Network, ...]:
+    try:
+        return tuple(
+            ipaddress.ip_network(word) for word in _words(source.get("HUB_OUTBOUND_ALLOW", ""))
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"HUB_OUTBOUND_ALLOW must list networks such as 10.0.0.0/8: {error}."
+        ) from None
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word for word in value.replace(",", " ").split() if word)
+
+
+env: Final = read(os.environ)

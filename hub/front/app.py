@@ -1,0 +1,66 @@
+"""The ASGI application: `/ws` here, everything else to Django."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import quote
+
+from a2wsgi import WSGIMiddleware
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from hub.front.listener import Listener
+from hub.front.sockets import EventSocket
+from hub.front.switchboard import Switchboard
+from hub.wsgi import application as django
+
+# Requests that Django answers at once. Each may hold a database connection; more threads than
+# this only queue at the interpreter's lock.
+THREADS: Final = 12
+ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def create_app() -> Starlette:
+    """A new application with its own subscription; start it through its lifespan."""
+    board = Switchboard()
+
+    async def events(websocket: WebSocket) -> None:
+        await EventSocket(websocket, board).run()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        chores = [
+            asyncio.create_task(chore)
+            for chore in (Listener(board.deliver).run(), board.keep_checking())
+        ]
+        try:
+            yield
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+
+    return Starlette(
+        routes=[
+            WebSocketRoute("/ws", events),
+            Mount("/", app=DjangoApp()),
+        ],
+        lifespan=lifespan,
+    )
+
+
+class DjangoApp:
+    """Django on threads."""
+
+    def __init__(self) -> None:
+        self._wsgi: ASGIApp = WSGIMiddleware(django, workers=THREADS)  # type: ignore[assignment, arg-type]  # a2wsgi's own protocol types
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; a query that is not ASCII would break a2wsgi."""
+        query = scope.get("query_string", b"")
+        if not query.isascii():
+            scope = {**scope, "query_string": quote(query, safe=ASCII).encode()}
+        await self._wsgi(scope, receive, send)

@@ -1,0 +1,29 @@
+"""The event loop's way to the database: a few threads that keep their connections."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+THREADS: Final = 4
+
+_threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="front-database")
+
+
+async def ask(question: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await a blocking call that uses the ORM."""
+    call = partial(_with_fresh_connection, partial(question, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_threads, call)
+
+
+def _with_fresh_connection(call: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return call()
+    finally:
+        close_old_connections()

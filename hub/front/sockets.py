@@ -1,0 +1,242 @@
+"""The protocol of `/ws` (contract 003 B27); `docs/events.md` describes it for clients."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from accounts.errors import TokenRefused
+from hub.front import callers, database, switchboard
+from hub.front.switchboard import UNAUTHENTICATED, Line, Switchboard
+from kernel import clock
+from kernel.errors import Forbidden
+
+log = structlog.get_logger(__name__)
+AUTH_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 2.0
+SUBSCRIPTIONS: Final = 50
+FORBIDDEN: Final = 4403
+TRY_AGAIN: Final = 1013
+
+
+class Refused(Exception):
+    """The socket must be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class BadMessage(Exception):
+    """The client is told; the socket stays open."""
+
+
+class EventSocket:
+    """One client from handshake to close."""
+
+    def __init__(self, websocket: WebSocket, board: Switchboard) -> None:
+        self._websocket = websocket
+        self._board = board
+
+    async def run(self) -> None:
+        """Serve until either side ends it."""
+        # A close code reaches a browser only after the handshake was accepted.
+        await self._websocket.accept()
+        try:
+            async with asyncio.timeout(AUTH_SECONDS):
+                line, expiry = await self._identify()
+        except TimeoutError:
+            await self._close(UNAUTHENTICATED, "Send the token within 5 seconds.")
+        except Refused as refusal:
+            await self._close(refusal.code, refusal.reason)
+        except WebSocketDisconnect:
+            return
+        else:
+            await self._serve(line, expiry)
+
+    async def _identify(self) -> tuple[Line, datetime]:
+        """The authenticated line and the end of its token; by query or by first message."""
+        if not _is_origin_ours(self._websocket):
+            raise Refused(FORBIDDEN, "This origin may not connect.")
+        token = self._websocket.query_params.get("token")
+        if token:
+            caller, expiry = await _authenticate(token)
+            return Line(caller), expiry
+        try:
+            message = await self._read()
+        except BadMessage:
+            message = {}
+        if message.get("type") != "auth":
+            raise Refused(UNAUTHENTICATED, "The first message must be of type auth.")
+        caller, expiry = await _authenticate(message.get("token"))
+        line = Line(caller)
+        line.send(_authenticated(expiry))
+        return line, expiry
+
+    async def _serve(self, line: Line, expiry: datetime) -> None:
+        session = Conversation(line, self._board)
+        session.ends_at(expiry)
+        self._board.connect(line)
+        work = [asyncio.create_task(w) for w in (self._listen(session), self._speak(line))]
+        ends: list[asyncio.Future[Any]] = [line.cut, *work]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._board.disconnect(line)
+            session.expiry.cancel()
+            for task in work:
+                task.cancel()
+            outcomes = await asyncio.gather(*work, return_exceptions=True)
+        _report(outcomes)
+        if line.cut.done():
+            await self._close(*line.cut.result())
+
+    async def _listen(self, session: "Conversation") -> None:
+        while True:
+            try:
+                await session.hear(await self._read())
+            except BadMessage as mistake:
+                session.line.send(_frame("error", {"message": str(mistake)}))
+            except Refused as refusal:
+                session.line.end(refusal.code, refusal.reason)
+                return
+
+    async def _speak(self, line: Line) -> None:
+        while True:
+            await self._websocket.send_text(await line.frames.get())
+
+    async def _read(self) -> dict[str, Any]:
+        """The next message, bounded by the server; raises BadMessage or WebSocketDisconnect."""
+        received = await self._websocket.receive()
+        if received["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(received.get("code") or 1006)
+        text = received.get("text")
+        if text is None:
+            raise BadMessage("Send text frames with JSON.")
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise BadMessage("Invalid JSON") from None
+        if not isinstance(message, dict):
+            raise BadMessage("Send a JSON object with a type.")
+        return message
+
+    async def _close(self, code: int, reason: str) -> None:
+        """Say goodbye; a client that does not take it is left to the server's own timeout."""
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            return
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, reason)
+
+
+class Conversation:
+    """What an authenticated client may say."""
+
+    def __init__(self, line: Line, board: Switchboard) -> None:
+        self.line = line
+        self.expiry: asyncio.TimerHandle
+        self._board = board
+        self._answers: dict[Any, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "ping": self._ping,
+            "auth": self._renew,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+        }
+
+    def ends_at(self, moment: datetime) -> None:
+        """Cut the line when its token ends, unless a newer one comes."""
+        seconds = (moment - clock.now()).total_seconds()
+        self.expiry = asyncio.get_running_loop().call_later(
+            max(0.0, seconds), self.line.end, UNAUTHENTICATED, "The token has expired."
+        )
+
+    async def hear(self, message: dict[str, Any]) -> None:
+        """Answer one message; raises BadMessage or Refused."""
+        kind = message.get("type")
+        answer = self._answers.get(kind) if isinstance(kind, str) else None
+        if answer is None:
+            raise BadMessage("Unknown type. Send ping, auth, subscribe or unsubscribe.")
+        await answer(message)
+
+    async def _ping(self, _message: dict[str, Any]) -> None:
+        self.line.send('{"type":"pong"}')
+
+    async def _renew(self, message: dict[str, Any]) -> None:
+        caller, expiry = await _authenticate(message.get("token"))
+        if caller.user_id != self.line.caller.user_id:
+            raise Refused(UNAUTHENTICATED, "This socket belongs to another user.")
+        self.line.caller = caller
+        self.expiry.cancel()
+        self.ends_at(expiry)
+        self.line.send(_authenticated(expiry))
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        pattern = _pattern(message)
+        # Rights may have changed since the last round of checks.
+        await self._board.recheck({self.line})
+        if self.line.cut.done():
+            return
+        if not self.line.caller.readable.intersection(switchboard.matches(pattern)):
+            raise BadMessage(f"You may not read {pattern}. Ask an administrator.")
+        if len(self.line.patterns | {pattern}) > SUBSCRIPTIONS:
+            raise BadMessage(f"At most {SUBSCRIPTIONS} subscriptions. Unsubscribe from another.")
+        self._board.subscribe(self.line, pattern)
+        self.line.send(_frame("subscribed", {"event": pattern}))
+
+    async def _unsubscribe(self, message: dict[str, Any]) -> None:
+        pattern = _pattern(message)
+        self._board.unsubscribe(self.line, pattern)
+        self.line.send(_frame("unsubscribed", {"event": pattern}))
+
+
+def _pattern(message: dict[str, Any]) -> str:
+    pattern = message.get("event")
+    if not isinstance(pattern, str) or not any(switchboard.matches(pattern)):
+        raise BadMessage("Unknown event. Name one such as task.created, or task.* for all of task.")
+    return pattern
+
+
+async def _authenticate(token: object) -> tuple[callers.Caller, datetime]:
+    if not isinstance(token, str):
+        raise Refused(UNAUTHENTICATED, "Send the access token as `token`.")
+    try:
+        return await database.ask(callers.authenticate, token=token, now=clock.now())
+    except TokenRefused as refusal:
+        raise Refused(UNAUTHENTICATED, refusal.detail) from None
+    except Forbidden as refusal:
+        raise Refused(FORBIDDEN, refusal.detail) from None
+    except DatabaseError:
+        raise Refused(TRY_AGAIN, "The hub cannot check the token now. Connect again.") from None
+
+
+def _is_origin_ours(websocket: WebSocket) -> bool:
+    """Whether the page that connects is ours; what sends no Origin is no browser."""
+    origin = websocket.headers.get("origin")
+    if origin is None or origin == settings.HUB_PUBLIC_URL:
+        return True
+    scheme, _, host = origin.partition("://")
+    return scheme in {"http", "https"} and host == websocket.headers.get("host")
+
+
+def _report(outcomes: list[Any]) -> None:
+    for outcome in outcomes:
+        expected = (asyncio.CancelledError, WebSocketDisconnect)
+        if isinstance(outcome, BaseException) and not isinstance(outcome, expected):
+            log.error("hub.front.socket_failed", exc_info=outcome)
+
+
+def _authenticated(expiry: datetime) -> str:
+    return _frame("authenticated", {"expires_at": expiry.isoformat()})
+
+
+def _frame(kind: str, data: dict[str, Any]) -> str:
+    return orjson.dumps({"type": kind, "data": data}).decode()

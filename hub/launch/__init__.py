@@ -1,0 +1,1 @@
+"""`manage.py up`: one supervisor that starts servers, web, worker and scheduler."""

@@ -1,0 +1,51 @@
+"""`manage.py worker`: a Celery worker whose runs live on one event loop."""
+
+from argparse import ArgumentParser
+from typing import Any, Final
+
+from celery.signals import worker_shutdown, worker_shutting_down
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from hub.celery import app
+from kernel import loop
+from tasks.operations import runner
+
+QUEUES: Final = "tasks,events,housekeeping,default"
+# They only hand over and sweep; runs do not live on them.
+THREADS: Final = 4
+
+
+class Command(BaseCommand):
+    """Runs until TERM or Ctrl-C, then drains: no new claims, unfinished leases given back."""
+
+    help = "Run tasks and housekeeping jobs."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """`--concurrency` means runs in flight."""
+        parser.add_argument("--concurrency", type=int, default=settings.HUB_WORKER_RUNS)
+        parser.add_argument("--queues", default=QUEUES)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Become a Celery worker with a pool of threads."""
+        settings.HUB_WORKER_RUNS = options["concurrency"]
+        process = runner.get()
+        process.warm()
+        worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
+        worker_shutdown.connect(_drain, weak=False)
+        app.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--concurrency={THREADS}",
+                f"--queues={options['queues']}",
+                "--loglevel=WARNING",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+            ]
+        )
+
+
+def _drain(**_: Any) -> None:
+    loop.stop(timeout=settings.HUB_DRAIN.total_seconds())

@@ -1,0 +1,232 @@
+"""Django settings, all of them. Reads only `hub.env`; see `docs/configuration.md`."""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.urls import reverse_lazy
+
+from hub.env import env
+from kernel import logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+# --- What this is ---------------------------------------------------------------------------
+SECRET_KEY = env.secret_key
+DEBUG = False
+ALLOWED_HOSTS = list(env.allowed_hosts) or ["localhost", "127.0.0.1", "[::1]", "testserver"]
+ROOT_URLCONF = "hub.urls"
+WSGI_APPLICATION = "hub.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False  # collections answer with and without the slash; a redirect loses a POST
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+LOCAL_APPS = ["kernel", "audit", "accounts", "events", "knowledge", "cost", "agents", "tasks", "hub"]
+INSTALLED_APPS = [
+    "unfold",
+    "hub.console.apps.ConsoleConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_prometheus",
+    "django_linear_migrations",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    *LOCAL_APPS,
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "kernel.http.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+# --- State ----------------------------------------------------------------------------------
+def database(url: str) -> dict[str, object]:
+    """Django's connection settings for `url`."""
+    parts = urlsplit(url or "postgresql://hub@127.0.0.1:5432/hub")
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "hub",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", None) or parts.hostname or "",
+        "PORT": query.pop("port", None) or parts.port or "",
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # One forgotten transaction keeps dead rows alive in every queue table.
+            "options": "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s"
+            " -c lock_timeout=20s",
+            **query,
+        },
+    }
+
+
+DATABASES = {"default": database(env.database_url)}
+REDIS_URL = env.redis_url or "redis://127.0.0.1:6379/0"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / ".static"
+WHITENOISE_USE_FINDERS = True  # the wheels carry the assets: nothing to collect on a fresh clone
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+# --- People ---------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.public_url.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [env.public_url]
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.public_url.startswith("https://") else None
+)
+X_FRAME_OPTIONS = "DENY"
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=30),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "ISSUER": "agent-hub",
+    "AUDIENCE": "agent-hub",
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": env.secret_key,
+    "TOKEN_TYPE_CLAIM": "type",
+    "USER_ID_CLAIM": "sub",
+    "UPDATE_LAST_LOGIN": False,
+}
+
+# --- The API --------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.permissions.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.NamedPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["kernel.http.json.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["kernel.http.json.OrjsonParser"],
+    "DEFAULT_PAGINATION_CLASS": "kernel.http.pagination.BoundedPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "kernel.http.schema.HubSchema",
+    "EXCEPTION_HANDLER": "kernel.http.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Agent Hub",
+    "DESCRIPTION": "Self-hosted control plane for AI agents.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "AgentStatus": "agents.choices.AgentStatus",
+        "TaskStatus": "tasks.choices.TaskStatus",
+        "TaskPriority": "tasks.choices.TaskPriority",
+        "ExecutionStatus": "agents.choices.ExecutionStatus",
+        "UserRole": "accounts.choices.UserRole",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "kernel.http.schema.describe_problems",
+    ],
+    "SCHEMA_PATH_PREFIX": r"/api/v[0-9]",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Workers --------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # jobs only ring doorbells or sweep: running one twice is harmless
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_keepalive": True}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TASK_TIME_LIMIT = None
+
+# --- The hub itself -------------------------------------------------------------------------
+HUB_ENVIRONMENT = env.environment
+HUB_DATA_DIR = env.data_dir
+HUB_PUBLIC_URL = env.public_url
+HUB_BIND = env.bind
+HUB_PORT = env.port
+HUB_OUTBOUND_ALLOW = env.outbound_allow
+HUB_PROVIDERS = {"openai": env.openai, "anthropic": env.anthropic, "google": env.google}
+HUB_DEFAULT_PROVIDER = env.default_provider
+HUB_WORKER_RUNS = env.worker_runs
+HUB_LEASE = timedelta(seconds=env.lease_seconds)
+HUB_DRAIN = timedelta(seconds=env.drain_seconds)
+HUB_BOOTSTRAP = {
+    "organization": env.organization,
+    "email": env.admin_email,
+    "password": env.admin_password,
+    "agent_key": env.agent_key,
+}
+
+# --- Watching it ----------------------------------------------------------------------------
+LOGGING = logs.configuration(level=env.log_level, style=env.log_format)
+PROMETHEUS_EXPORT_MIGRATIONS = False
+SILENCED_SYSTEM_CHECKS = [
+    # HTTPS ends at the operator's proxy; `docs/production.md` says which headers it sets.
+    "security.W004",
+    "security.W008",
+]
+
+# --- Console --------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Agent Hub",
+    "SITE_HEADER": "Agent Hub",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+}

@@ -1,0 +1,9 @@
+"""Django as WSGI; the front in `hub.front` puts it behind WebSockets and streams."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+application = get_wsgi_application()

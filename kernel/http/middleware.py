@@ -1,0 +1,64 @@
+"""What every request passes through: an id, bounds, log context, and JSON errors for the API."""
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from kernel.http import problems
+
+log = structlog.get_logger(__name__)
+GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestContext:
+    """Gives each request an id (`X-Request-ID` in and out) and refuses bodies over 10 MB."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        offered = request.headers.get("X-Request-ID", "")
+        # A foreign id is kept only if it cannot break a log line or a header.
+        request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
+        request.request_id = request_id  # type: ignore[attr-defined]
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self._bounded(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+    def _bounded(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return problems.answer(
+                request,
+                status=413,
+                code="request.too_large",
+                detail="The body is over 10 MB. Send less.",
+            )
+        return self.get_response(request)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler404`."""
+    return problems.answer(
+        request,
+        status=404,
+        code="route.not_found",
+        detail="No such page or route. The API is described at /api/schema/swagger/.",
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`: says nothing of the cause; the log has it under the request id."""
+    return problems.answer(
+        request,
+        status=500,
+        code="internal.error",
+        detail="The hub failed. Give the request id to the operator.",
+    )

@@ -1,0 +1,86 @@
+"""The OpenAPI document: stable operation ids, one error component, one security scheme."""
+
+from typing import Any, Final
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+
+from kernel.http.problems import MEDIA_TYPE
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "RFC 9457 problem document.",
+    "required": ["type", "title", "status", "detail", "code", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened and what to do next."},
+        "code": {"type": "string", "description": "Stable name of the error."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message", "type"],
+                "properties": {
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+ALWAYS: Final = {"400": "Malformed request", "429": "Too many requests", "503": "Unavailable"}
+SECURED: Final = {"401": "Not authenticated", "403": "Forbidden"}
+WRITES: Final = {"409": "The state forbids it", "415": "Not JSON", "422": "Invalid values"}
+
+
+class HubSchema(AutoSchema):
+    """Operation ids are `<noun>_<action>`, from the view's `noun`: SDK names hang on them."""
+
+    def get_operation_id(self) -> str:
+        """`task_create`, `task_list`, …"""
+        noun = getattr(self.view, "noun", None)
+        action = getattr(self.view, "action", None)
+        if not noun or not action:
+            return str(super().get_operation_id())
+        return f"{noun}_{action}"
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Names the access token of `POST /api/v1/auth/login` in the document."""
+
+    target_class = "accounts.permissions.SessionTokenAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """An HTTP bearer scheme."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+def describe_problems(
+    result: dict[str, Any], generator: Any, request: Any, public: bool  # noqa: FBT001 - spectacular's hook
+) -> dict[str, Any]:
+    """Add the problem component and the errors each operation can answer."""
+    result["components"]["schemas"]["Problem"] = PROBLEM
+    for path, methods in result["paths"].items():
+        for method, operation in methods.items():
+            expected = dict(ALWAYS)
+            if any("bearer" in scheme for scheme in operation.get("security", [])):
+                expected |= SECURED
+            if "{" in path:
+                expected |= {"404": "Not found", "422": "Invalid values"}
+            if method != "get":
+                expected |= WRITES
+            elif any(p["in"] == "query" for p in operation.get("parameters", [])):
+                expected |= {"422": "Invalid values"}
+            for status, text in sorted(expected.items()):
+                operation["responses"].setdefault(status, _problem(text))
+    return result
+
+
+def _problem(text: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}

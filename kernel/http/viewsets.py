@@ -1,0 +1,75 @@
+"""The viewset every resource derives from: who may, which object, whose organization."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from kernel.actors import Actor
+from kernel.errors import Invalid
+
+
+class HubViewSet(GenericViewSet[Any]):
+    """Order of refusal: 401, 404 (not visible), 403, 422, 409 (contract decisions, 1).
+
+    A subclass names the permission of each action in `permissions` (an action without one is
+    refused), answers `find_subject` for detail routes and `get_queryset` for lists.
+    """
+
+    permissions: ClassVar[Mapping[str, str]] = {}
+    subject: Any = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """As DRF's, but an object that the caller cannot see is 404 before it is 403."""
+        self.format_kwarg = self.get_format_suffix(**kwargs)
+        negotiated = self.perform_content_negotiation(request)
+        request.accepted_renderer, request.accepted_media_type = negotiated
+        self.perform_authentication(request)
+        malformed = False
+        if self.detail and request.user is not None:
+            malformed = not self._load_subject(kwargs[self.lookup_url_kwarg or self.lookup_field])
+        self.check_permissions(request)
+        self.check_throttles(request)
+        if malformed:
+            raise Invalid.field("id", "Send a UUID.", type="uuid")
+
+    @property
+    def actor(self) -> Actor:
+        """The authenticated caller."""
+        actor: Actor = self.request.auth
+        return actor
+
+    @property
+    def organization_id(self) -> UUID:
+        """The caller's organization: the scope of every selector."""
+        if self.actor.organization_id is None:
+            raise Invalid(detail="The caller belongs to no organization.")
+        return self.actor.organization_id
+
+    def find_subject(self, subject_id: UUID) -> Any:
+        """The object of a detail route; raises NotFound outside of the organization."""
+        raise LookupError(f"{type(self).__name__} has detail routes but no find_subject.")
+
+    def read(self, serializer: type[BaseSerializer[Any]], *, partial: bool = False) -> Any:
+        """The validated body; raises DRF's ValidationError (422)."""
+        asked = serializer(data=self.request.data, partial=partial)
+        asked.is_valid(raise_exception=True)
+        return asked.validated_data
+
+    def page(self, rows: QuerySet[Any], output: type[BaseSerializer[Any]]) -> Response:
+        """One page of `rows` in the list envelope, filtered by the view's `filterset_class`."""
+        chosen = self.paginate_queryset(self.filter_queryset(rows))
+        return self.get_paginated_response(output(chosen, many=True).data)
+
+    def _load_subject(self, value: Any) -> bool:
+        try:
+            subject_id = UUID(str(value))
+        except ValueError:
+            return False
+        self.subject = self.find_subject(subject_id)
+        return True

@@ -1,0 +1,99 @@
+"""One asyncio event loop per process, on a thread of its own.
+
+A worker's model calls all wait here at once; blocking work goes to threads. Celery's threads only
+hand over (`docs/decisions/`), so a run never holds one of them.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+import structlog
+from django.db import close_old_connections
+
+log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+DATABASE_THREADS: Final = 8
+
+_lock = threading.Lock()
+_running: "Loop | None" = None
+
+
+class Loop:
+    """An event loop in a background thread, and the threads that speak to the database for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="hub-database")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hub-loop", daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start `coroutine` from any thread; the future gives its outcome."""
+        return asyncio.run_coroutine_threadsafe(self._keep(coroutine), self._loop)
+
+    async def in_database(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await a blocking call that uses the ORM, on a thread with its own connection."""
+        call = partial(_with_fresh_connection, partial(function, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._database, call)
+
+    def stop(self, *, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for what runs, then cancel the rest; True if all ended."""
+        done = asyncio.run_coroutine_threadsafe(self._drain(timeout), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._database.shutdown(wait=False)
+        return done
+
+    async def _keep(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        # The loop holds tasks weakly; a run without this reference can vanish in mid-air.
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return await task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        # Callers hand over and go; without this line their coroutine's bug is never seen.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("kernel.loop.task_failed", exc_info=error)
+
+    async def _drain(self, timeout: float) -> bool:
+        if not self._tasks:
+            return True
+        _, late = await asyncio.wait(set(self._tasks), timeout=timeout)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=5)
+        return not late
+
+
+def get() -> Loop:
+    """The process's loop, started on first use."""
+    global _running  # noqa: PLW0603 - one per process is the point
+    with _lock:
+        if _running is None:
+            _running = Loop()
+        return _running
+
+
+def stop(*, timeout: float) -> bool:
+    """Drain and end the process's loop, if it ever started; True if nothing was cut off."""
+    global _running  # noqa: PLW0603 - one per process is the point
+    with _lock:
+        loop, _running = _running, None
+    return loop.stop(timeout=timeout) if loop else True
+
+
+def _with_fresh_connection(call: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return call()
+    finally:
+        close_old_connections()

@@ -1,0 +1,75 @@
+"""Vocabularies of tasks and the machine of their states (contract 003 B3)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.db.models import IntegerChoices, TextChoices
+
+
+class TaskStatus(TextChoices):
+    """How a task stands."""
+
+    PENDING = "pending", "Pending"
+    QUEUED = "queued", "Queued"
+    ASSIGNED = "assigned", "Assigned"
+    IN_PROGRESS = "in_progress", "In progress"
+    REVIEW = "review", "Review"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class TaskPriority(TextChoices):
+    """How urgent a task is."""
+
+    CRITICAL = "critical", "Critical"
+    HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+
+
+class PriorityRank(IntegerChoices):
+    """The order in which tasks are claimed; stored beside the priority so that an index has it."""
+
+    CRITICAL = 0
+    HIGH = 1
+    MEDIUM = 2
+    LOW = 3
+
+
+class AttemptOutcome(TextChoices):
+    """How one attempt ended."""
+
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    TIMED_OUT = "timed_out", "Timed out"
+    CANCELLED = "cancelled", "Cancelled"
+    LOST = "lost", "Lost"
+    RETURNED = "returned", "Returned"
+
+
+OPEN: Final = frozenset(
+    {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.REVIEW}
+)
+WAITING: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED})
+
+# From each status, where a task may go next.
+TRANSITIONS: Final[Mapping[str, frozenset[str]]] = {
+    TaskStatus.PENDING: frozenset(
+        {TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.CANCELLED, TaskStatus.FAILED}
+    ),
+    TaskStatus.QUEUED: frozenset({TaskStatus.ASSIGNED, TaskStatus.CANCELLED, TaskStatus.FAILED}),
+    TaskStatus.ASSIGNED: frozenset(
+        {TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED, TaskStatus.FAILED}
+    ),
+    TaskStatus.IN_PROGRESS: frozenset(
+        {TaskStatus.REVIEW, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+    ),
+    TaskStatus.REVIEW: frozenset(
+        {TaskStatus.COMPLETED, TaskStatus.IN_PROGRESS, TaskStatus.FAILED, TaskStatus.CANCELLED}
+    ),
+    TaskStatus.FAILED: frozenset({TaskStatus.PENDING}),
+    TaskStatus.COMPLETED: frozenset(),
+    TaskStatus.CANCELLED: frozenset(),
+}

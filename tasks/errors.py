@@ -1,0 +1,45 @@
+"""How tasks refuse."""
+
+from kernel.errors import Conflict, NotFound
+
+
+class TaskNotFound(NotFound):
+    """No such task in the caller's organization."""
+
+    code = "task.not_found"
+    message = "No such task. Check the id and your organization."
+
+
+class TransitionRefused(Conflict):
+    """The task's status does not lead to the one that was asked for."""
+
+    code = "task.transition_refused"
+    message = "The task cannot change to this status from its present one."
+
+
+class TaskNotCancellable(Conflict):
+    """The task ended before."""
+
+    code = "task.not_cancellable"
+    message = "The task has ended, so it cannot be cancelled."
+
+
+class RetriesExhausted(Conflict):
+    """Every retry that the task allows was made."""
+
+    code = "task.retries_exhausted"
+    message = "The task has no retries left. Raise `max_retries` by creating it anew."
+
+
+class TaskFixed(Conflict):
+    """What a running or ended task is about does not change any more."""
+
+    code = "task.fixed"
+    message = "Only tasks that wait can be changed. Cancel this one and create another."
+
+
+class LeaseLost(Conflict):
+    """The fencing token is out of date: another worker, a person or a sweep took the task over."""
+
+    code = "task.lease_lost"
+    message = "The lease on the task was lost."

@@ -1,0 +1,119 @@
+"""Tasks and the attempts at them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from accounts.models import TenantRow
+from agents.models import Agent, AgentVersion
+from tasks.choices import AttemptOutcome, PriorityRank, TaskPriority, TaskStatus
+
+
+class Task(TenantRow):
+    """A piece of work for an agent, and the lease of whoever does it now.
+
+    A claim raises `fencing_token`; every later write of the run names the token it was given, so
+    that a worker which lost its lease changes nothing.
+    """
+
+    title = models.CharField(max_length=500)
+    description = models.TextField(blank=True)
+    instructions = models.TextField(blank=True)
+    priority = models.CharField(
+        max_length=16, choices=TaskPriority, default=TaskPriority.MEDIUM
+    )
+    priority_rank = models.PositiveSmallIntegerField(
+        choices=PriorityRank, default=PriorityRank.MEDIUM
+    )
+    status = models.CharField(max_length=16, choices=TaskStatus, default=TaskStatus.PENDING)
+    agent = models.ForeignKey(Agent, models.PROTECT, null=True, blank=True, related_name="+")
+    required_tools = ArrayField(models.CharField(max_length=128), default=list, blank=True)
+    deadline = models.DateTimeField(null=True, blank=True)
+    max_retries = models.PositiveSmallIntegerField(default=3)
+    retry_count = models.PositiveSmallIntegerField(default=0)
+    result = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no result yet
+    error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=64, blank=True)
+    output_files = models.JSONField(default=list, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    assigned_by = models.CharField(max_length=128, blank=True)
+    workflow_id = models.UUIDField(null=True, blank=True)
+    parent_task = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    progress_percent = models.PositiveSmallIntegerField(default=0)
+    estimated_duration_seconds = models.PositiveIntegerField(null=True, blank=True)
+    actual_duration_seconds = models.FloatField(null=True, blank=True)
+    cost_tokens = models.PositiveBigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    # Not claimed before this instant: now, or the end of a backoff.
+    available_at = models.DateTimeField()
+    attempt_count = models.PositiveIntegerField(default=0)
+    fencing_token = models.PositiveBigIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="task_newest"),
+            models.Index(fields=["agent", "-created_at"], name="task_agent"),
+            # What claims read; it holds only what waits, so it stays small under any history.
+            models.Index(
+                fields=["priority_rank", "available_at", "id"],
+                condition=models.Q(status="assigned"),
+                name="task_claimable",
+            ),
+            models.Index(
+                fields=["priority_rank", "created_at", "id"],
+                condition=models.Q(status__in=["pending", "queued"]),
+                name="task_unassigned",
+            ),
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=models.Q(status="in_progress"),
+                name="task_lease",
+            ),
+            models.Index(
+                fields=["agent"],
+                condition=models.Q(status="in_progress"),
+                name="task_running",
+            ),
+            models.Index(
+                fields=["deadline"],
+                condition=models.Q(status__in=["pending", "queued", "assigned"])
+                & models.Q(deadline__isnull=False),
+                name="task_deadline",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def prompt(self) -> str:
+        """What the agent is told."""
+        parts = [self.title, self.description, self.instructions]
+        return "\n\n".join(part for part in parts if part)
+
+
+class TaskAttempt(TenantRow):
+    """One try at a task by one worker with one version of the agent."""
+
+    task = models.ForeignKey(Task, models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="+")
+    fencing_token = models.PositiveBigIntegerField()
+    worker = models.CharField(max_length=255)
+    outcome = models.CharField(
+        max_length=16, choices=AttemptOutcome, default=AttemptOutcome.RUNNING
+    )
+    error = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="task_attempt_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.task_id}"

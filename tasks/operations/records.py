@@ -1,0 +1,79 @@
+"""What is written beside every change of a task: the audit row and the event."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from audit import operations as audit
+from events import operations as events
+from kernel.actors import Actor
+from tasks.choices import TaskStatus
+from tasks.models import Task
+
+ENDINGS: Final[Mapping[str, str]] = {
+    TaskStatus.COMPLETED: "task.completed",
+    TaskStatus.FAILED: "task.failed",
+}
+ACTIONS: Final[Mapping[str, str]] = {
+    TaskStatus.CANCELLED: "task.cancel",
+    TaskStatus.COMPLETED: "task.complete",
+    TaskStatus.FAILED: "task.fail",
+    TaskStatus.IN_PROGRESS: "task.start",
+}
+
+
+def moved(
+    task: Task,
+    before: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Record that `task` went from status `before` to its present one."""
+    note(
+        task,
+        ACTIONS.get(task.status, "task.update"),
+        ENDINGS.get(task.status, "task.updated"),
+        actor,
+        now,
+        {"from": before, "to": task.status, **(details or {})},
+    )
+
+
+def note(
+    task: Task,
+    action: str,
+    event: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any],
+) -> None:
+    """One audit row and one event, in the caller's transaction."""
+    audit.record(
+        actor=actor,
+        organization_id=task.organization_id,
+        action=action,
+        resource_type="task",
+        resource_id=task.pk,
+        details=details,
+        now=now,
+    )
+    events.publish(organization_id=task.organization_id, type=event, data=shown(task), now=now)
+
+
+def shown(task: Task) -> dict[str, Any]:
+    """The task as events carry it: enough to update a list, never its contents."""
+    return {
+        "id": task.pk,
+        "title": task.title,
+        "status": task.status,
+        "priority": task.priority,
+        "agent_id": task.agent_id,
+        "progress_percent": task.progress_percent,
+        "retry_count": task.retry_count,
+        "error": task.error,
+        "cost_tokens": task.cost_tokens,
+        "cost_usd": task.cost_usd,
+        "updated_at": task.updated_at,
+    }
+

@@ -1,0 +1,215 @@
+"""What people do to tasks: create, change, cancel, retry (contract 003 B3)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from agents import selectors as agents
+from agents.errors import AgentNotFound
+from agents.models import Agent
+from agents.operations import catalogue
+from kernel import jobs
+from kernel.actors import Actor
+from kernel.errors import Invalid
+from tasks.choices import (
+    OPEN,
+    TRANSITIONS,
+    WAITING,
+    AttemptOutcome,
+    PriorityRank,
+    TaskStatus,
+)
+from tasks.errors import (
+    RetriesExhausted,
+    TaskFixed,
+    TaskNotCancellable,
+    TaskNotFound,
+    TransitionRefused,
+)
+from tasks.models import Task
+from tasks.operations import endings, records
+
+# What a worker was told when it began is not changed under it.
+FIXED_WHEN_RUNNING: Final = frozenset({"title", "description", "instructions", "agent_id"})
+
+
+@transaction.atomic
+def create_task(
+    *, organization_id: UUID, values: Mapping[str, Any], actor: Actor, now: datetime
+) -> Task:
+    """Write a task; with `agent_id` it is assigned, else pending until an agent fits.
+
+    Raises Invalid for an agent or tool that does not exist or a deadline in the past.
+    """
+    rest = dict(values)
+    agent = _agent(organization_id, rest.pop("agent_id", None))
+    _check(rest, now)
+    _check_tools(agent, rest.get("required_tools", []))
+    task = Task.objects.create(
+        organization_id=organization_id,
+        agent=agent,
+        status=TaskStatus.ASSIGNED if agent else TaskStatus.PENDING,
+        assigned_by=str(actor) if agent else "",
+        priority_rank=_rank(rest.get("priority", "medium")),
+        available_at=now,
+        created_at=now,
+        updated_at=now,
+        **rest,
+    )
+    records.note(task, "task.create", "task.created", actor, now, {"title": task.title})
+    jobs.ring("tasks.claim_tasks" if agent else "tasks.sweep_tasks")
+    return task
+
+
+@transaction.atomic
+def update_task(
+    *,
+    organization_id: UUID,
+    task_id: UUID,
+    values: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+) -> Task:
+    """Change fields of a task; a new status must follow the machine of states.
+
+    Raises TaskNotFound, TaskFixed, TransitionRefused, RetriesExhausted or Invalid.
+    """
+    task = lock_task(organization_id=organization_id, task_id=task_id)
+    rest = dict(values)
+    status = rest.pop("status", None)
+    changes = {k: v for k, v in rest.items() if getattr(task, k) != v}
+    if changes:
+        _change(task, changes, actor, now)
+    if status is not None and status != task.status:
+        _move(task, status, actor, now)
+    return task
+
+
+@transaction.atomic
+def cancel_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: datetime) -> Task:
+    """Cancel a task that has not ended; its worker loses the lease. Raises TaskNotCancellable."""
+    task = lock_task(organization_id=organization_id, task_id=task_id)
+    if task.status not in OPEN:
+        raise TaskNotCancellable
+    _move(task, TaskStatus.CANCELLED, actor, now)
+    return task
+
+
+@transaction.atomic
+def retry_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: datetime) -> Task:
+    """Put a failed task back to work. Raises TransitionRefused or RetriesExhausted."""
+    task = lock_task(organization_id=organization_id, task_id=task_id)
+    _move(task, TaskStatus.PENDING, actor, now)
+    return task
+
+
+def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
+    """The task, locked after its agent (the order that everybody keeps). Raises TaskNotFound."""
+    task = Task.objects.filter(organization_id=organization_id, pk=task_id).first()
+    if task is not None and task.agent_id:
+        Agent.objects.select_for_update(no_key=True).filter(pk=task.agent_id).first()
+    locked = Task.objects.select_for_update(no_key=True).filter(
+        organization_id=organization_id, pk=task_id
+    )
+    found = locked.first()
+    if found is None:
+        raise TaskNotFound
+    return found
+
+
+def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) -> None:
+    if task.status not in WAITING and FIXED_WHEN_RUNNING & changes.keys():
+        raise TaskFixed
+    if task.status not in OPEN:
+        raise TaskFixed
+    if "agent_id" in changes:
+        _reassign(task, changes.pop("agent_id"), actor)
+        changes["agent"] = task.agent
+    _check(changes, now)
+    for name, value in changes.items():
+        setattr(task, name, value)
+    task.priority_rank = _rank(task.priority)
+    task.updated_at = now
+    task.save()
+    details = {"fields": sorted(changes), "status": task.status}
+    records.note(task, "task.update", "task.updated", actor, now, details)
+    jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
+
+
+def _reassign(task: Task, agent_id: UUID | None, actor: Actor) -> None:
+    task.agent = _agent(task.organization_id, agent_id)
+    _check_tools(task.agent, task.required_tools)
+    task.status = TaskStatus.ASSIGNED if task.agent else TaskStatus.PENDING
+    task.assigned_by = str(actor) if task.agent else ""
+
+
+def _move(task: Task, status: str, actor: Actor, now: datetime) -> None:
+    """Change the status as a person asked; a running worker is fenced off."""
+    if status not in TRANSITIONS[task.status]:
+        raise TransitionRefused(
+            f"A task that is {task.status} cannot become {status}."
+            f" Possible: {', '.join(sorted(TRANSITIONS[task.status])) or 'nothing, it has ended'}."
+        )
+    if status == TaskStatus.ASSIGNED and task.agent is None:
+        raise Invalid.field("agent_id", "Name the agent to assign the task to.")
+    if task.status == TaskStatus.FAILED and task.retry_count >= task.max_retries:
+        raise RetriesExhausted
+    before = task.status
+    if before == TaskStatus.IN_PROGRESS:
+        endings.fence_off(task, AttemptOutcome.CANCELLED, now)
+    _enter(task, status, now)
+    task.updated_at = now
+    task.save()
+    if before == TaskStatus.IN_PROGRESS:
+        endings.rest_agent(task=task, now=now)
+    records.moved(task, before, actor, now)
+
+
+def _enter(task: Task, status: str, now: datetime) -> None:
+    if status == TaskStatus.PENDING:
+        task.retry_count += 1
+        task.available_at, task.completed_at = now, None
+        # With its agent known it need not wait for one: failed, pending and assigned in one step.
+        status = TaskStatus.ASSIGNED if task.agent else TaskStatus.PENDING
+        jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
+    if status == TaskStatus.IN_PROGRESS:
+        task.started_at = task.started_at or now
+    if status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}:
+        task.completed_at = now
+    if status == TaskStatus.COMPLETED:
+        task.progress_percent = 100
+    task.status = status
+
+
+def _agent(organization_id: UUID, agent_id: UUID | None) -> Agent | None:
+    if agent_id is None:
+        return None
+    try:
+        return agents.get_agent(organization_id=organization_id, agent_id=agent_id)
+    except AgentNotFound:
+        raise Invalid.field("agent_id", "No such agent in your organization.") from None
+
+
+def _check(values: Mapping[str, Any], now: datetime) -> None:
+    deadline = values.get("deadline")
+    if deadline is not None and deadline <= now:
+        raise Invalid.field("deadline", "The deadline has passed. Send a time in the future.")
+    if missing := catalogue.TOOLS.missing(values.get("required_tools", ())):
+        raise Invalid.field("required_tools", f"Not in the tool catalogue: {', '.join(missing)}.")
+
+
+def _check_tools(agent: Agent | None, required: list[str]) -> None:
+    if agent is None or agent.current_version is None:
+        return
+    usable = agent.current_version.usable_tools
+    if lacking := [tool for tool in required if tool not in usable]:
+        raise Invalid.field(
+            "required_tools", f"The agent may not use: {', '.join(lacking)}. Enable them first."
+        )
+
+
+def _rank(priority: str) -> int:
+    return PriorityRank[priority.upper()].value

@@ -1,0 +1,169 @@
+"""A worker process's runs: claimed in batches, all on one event loop, leases kept for all at once."""
+
+import asyncio
+import os
+import socket
+import threading
+from datetime import datetime
+from functools import cache
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import Error
+
+from agents.errors import RunWithoutLease
+from agents.operations import catalogue, run_agent
+from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
+from kernel import clock, loop
+from tasks.errors import LeaseLost
+from tasks.operations import claims, endings
+from tasks.operations.claims import Claim
+
+log = structlog.get_logger(__name__)
+CLAIM_BATCH: Final = 50
+WATCH_SECONDS: Final = 1.0
+
+
+class Runner:
+    """Claims for one process and drives what it claimed. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._capacity: int = settings.HUB_WORKER_RUNS
+        self._lease = settings.HUB_LEASE
+        self._claiming = threading.Lock()
+        self._runs: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
+        self._promised = 0  # claimed, but not on the loop yet
+        self._stopping = False
+        self._watching = False
+
+    def warm(self) -> None:
+        """Import the providers' SDKs before the first run needs them."""
+        catalogue.model_registry()
+
+    def hear(self, *, now: datetime) -> int:
+        """Answer the doorbell: claim until nothing is left or every slot is taken."""
+        claimed = 0
+        with self._claiming:
+            while not self._stopping and (free := self._free()) > 0:
+                batch = claims.claim_tasks(
+                    worker=self.name, limit=min(free, CLAIM_BATCH), lease=self._lease, now=now
+                )
+                if not batch:
+                    break
+                claimed += len(batch)
+                self._promised += len(batch)
+                for claim in batch:
+                    loop.get().submit(self._drive(claim))
+            if claimed and not self._watching:
+                self._watching = True
+                loop.get().submit(self._watch())
+        return claimed
+
+    def stop(self) -> None:
+        """Claim nothing more; what runs goes on until the loop is stopped."""
+        self._stopping = True
+
+    def _free(self) -> int:
+        return self._capacity - len(self._runs) - self._promised
+
+    async def _drive(self, claim: Claim) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A run needs an event loop.")
+        self._runs[claim.attempt_id] = (claim, task)
+        self._promised -= 1
+        try:
+            with structlog.contextvars.bound_contextvars(
+                task_id=str(claim.task_id), attempt_id=str(claim.attempt_id)
+            ):
+                await self._run(claim)
+        finally:
+            self._runs.pop(claim.attempt_id, None)
+        if not self._stopping:
+            await loop.get().in_database(self.hear, now=clock.now())
+
+    async def _run(self, claim: Claim) -> None:
+        database = loop.get().in_database
+        try:
+            result = await run_agent.run(
+                execution=claim.execution, version=claim.version, deadline=claim.deadline
+            )
+        except RunWithoutLease:
+            log.info("tasks.run.lease_lost")
+            return
+        except asyncio.CancelledError:
+            # The lease was lost, or the process stops; in the first case this is refused.
+            await asyncio.shield(self._give_back(claim))
+            raise
+        except Exception:
+            log.exception("tasks.run.broke")
+            result = _broke()
+        # From here on the watch must not cancel it: a settled task looks like one taken away.
+        self._runs.pop(claim.attempt_id, None)
+        try:
+            await database(endings.settle_attempt, claim=claim, result=result, now=clock.now())
+        except LeaseLost:
+            log.info("tasks.run.lease_lost")
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            await loop.get().in_database(endings.return_attempt, claim=claim, now=clock.now())
+        except LeaseLost:
+            log.info("tasks.run.lease_lost")
+        except Error as error:
+            log.warning("tasks.run.not_returned", error=type(error).__name__)
+
+    async def _watch(self) -> None:
+        """While anything runs: prolong the leases, and stop what was taken away."""
+        renewed = 0.0
+        now = asyncio.get_running_loop().time
+        every = self._lease.total_seconds() / 3
+        while self._runs or self._promised or not self._stopping:
+            due = now() - renewed >= every
+            try:
+                await self._check(renew=due)
+            except Error as error:
+                log.warning("tasks.lease.not_renewed", error=type(error).__name__)
+            else:
+                renewed = now() if due else renewed
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _check(self, *, renew: bool) -> None:
+        watched = dict(self._runs)
+        held = [(claim.task_id, claim.fencing_token) for claim, _ in watched.values()]
+        if not held:
+            return
+        database = loop.get().in_database
+        if renew:
+            alive = await database(
+                claims.renew_leases, held=held, lease=self._lease, now=clock.now()
+            )
+        else:
+            alive = await database(claims.still_held, held=held)
+        for attempt_id, (claim, run) in watched.items():
+            if claim.task_id not in alive and attempt_id in self._runs:
+                run.cancel()
+
+
+@cache
+def get() -> Runner:
+    """The process's runner."""
+    return Runner()
+
+
+def _broke() -> RunResult:
+    return RunResult(
+        status="error",
+        output="",
+        error=RunFailure(
+            kind=FailureKind.INTERNAL,
+            message="The hub failed while it ran this task. The worker's log has the cause.",
+            retryable=True,
+        ),
+        usage=Usage(),
+        tool_calls=0,
+        duration_ms=0,
+    )

@@ -1,0 +1,190 @@
+"""What is found again by looking: lapsed leases, missed deadlines, unassigned and unrung tasks."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Count, Q
+
+from agents.choices import AgentKind
+from agents.models import Agent
+from kernel import jobs
+from kernel.actors import SYSTEM
+from tasks.choices import WAITING, AttemptOutcome, TaskStatus
+from tasks.models import Task
+from tasks.operations import claims, endings, records
+
+log = structlog.get_logger(__name__)
+BATCH: Final = 200
+Row = tuple[UUID, UUID | None]  # task id, agent id
+
+
+def sweep_tasks(*, now: datetime) -> Mapping[str, int]:
+    """One pass over what waits; the number of tasks it touched, by reason."""
+    swept = {
+        "lost": sum(_attempt(_lose, row, now) for row in _lapsed(now)),
+        "expired": sum(_attempt(_expire, row, now) for row in _overdue(now)),
+        "assigned": assign_tasks(now=now),
+    }
+    if claims.is_claimable_waiting(now=now):
+        jobs.ring("tasks.claim_tasks")
+    return swept
+
+
+@transaction.atomic
+def assign_tasks(*, now: datetime) -> int:
+    """Give unassigned tasks to the least loaded agent that has their tools; how many found one.
+
+    Those that fit nobody wait as `queued`, by priority, then age (contract 003 B3).
+    """
+    waiting = list(
+        Task.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(status__in=[TaskStatus.PENDING, TaskStatus.QUEUED], agent=None)
+        .order_by("priority_rank", "created_at", "pk")[:BATCH]
+    )
+    candidates: dict[UUID, list[_Candidate]] = {}
+    assigned = 0
+    for task in waiting:
+        if task.organization_id not in candidates:
+            candidates[task.organization_id] = _candidates(task.organization_id)
+        assigned += _assign(task, candidates[task.organization_id], now)
+    if assigned:
+        jobs.ring("tasks.claim_tasks")
+    return assigned
+
+
+def _attempt(sweep: Callable[[Row, datetime], bool], row: Row, now: datetime) -> bool:
+    """Sweep one row; one that cannot be swept must not keep the others waiting."""
+    try:
+        return sweep(row, now)
+    except Exception:
+        log.exception("tasks.sweep.broke", task_id=str(row[0]))
+        return False
+
+
+class _Candidate:
+    """An agent that could take a task, and how full it is."""
+
+    def __init__(self, agent: Agent, running: int) -> None:
+        self.agent = agent
+        self.running = running
+        version = agent.current_version
+        self.limit = version.max_concurrent_tasks if version else 0
+        self.tools = frozenset(version.usable_tools if version else ())
+
+    @property
+    def load(self) -> float:
+        """Share of its slots in use; workers' own load joins with the fleet (contract 003 B3)."""
+        return self.running / self.limit
+
+    def fits(self, task: Task) -> bool:
+        """Whether it has a free slot and the tools."""
+        return self.running < self.limit and self.tools.issuperset(task.required_tools)
+
+
+def _candidates(organization_id: UUID) -> list[_Candidate]:
+    agents = (
+        Agent.objects.alive()
+        .filter(
+            organization_id=organization_id,
+            is_active=True,
+            kind=AgentKind.HOSTED,
+            status__in=claims.READY,
+        )
+        .select_related("current_version")
+        .order_by("pk")
+    )
+    held = Q(status__in=[TaskStatus.IN_PROGRESS, TaskStatus.ASSIGNED])
+    load = dict(
+        Task.objects.filter(held, organization_id=organization_id, agent__in=agents)
+        .order_by()
+        .values_list("agent_id")
+        .annotate(count=Count("pk"))
+    )
+    return [_Candidate(agent, load.get(agent.pk, 0)) for agent in agents]
+
+
+def _assign(task: Task, candidates: list[_Candidate], now: datetime) -> bool:
+    fitting = [candidate for candidate in candidates if candidate.fits(task)]
+    before = task.status
+    if fitting:
+        best = min(fitting, key=lambda candidate: candidate.load)
+        best.running += 1
+        task.agent, task.status, task.assigned_by = best.agent, TaskStatus.ASSIGNED, "system"
+    elif before == TaskStatus.QUEUED:
+        return False
+    else:
+        task.status = TaskStatus.QUEUED
+    task.updated_at = now
+    task.save(update_fields=["agent", "status", "assigned_by", "updated_at"])
+    records.moved(task, before, SYSTEM, now)
+    return bool(fitting)
+
+
+def _lapsed(now: datetime) -> list[Row]:
+    return list(
+        Task.objects.filter(status=TaskStatus.IN_PROGRESS, lease_expires_at__lt=now)
+        .order_by("lease_expires_at")
+        .values_list("pk", "agent_id")[:BATCH]
+    )
+
+
+def _overdue(now: datetime) -> list[Row]:
+    return list(
+        Task.objects.filter(status__in=WAITING, deadline__lte=now)
+        .order_by("deadline")
+        .values_list("pk", "agent_id")[:BATCH]
+    )
+
+
+@transaction.atomic
+def _lose(row: Row, now: datetime) -> bool:
+    """Take a task from a worker that went silent; it counts as a retry, or a task that kills its
+    worker would do so for ever."""
+    task_id, agent_id = row
+    if agent_id:
+        Agent.objects.select_for_update(no_key=True).filter(pk=agent_id).first()
+    task = (
+        Task.objects.select_for_update(no_key=True)
+        .filter(pk=task_id, status=TaskStatus.IN_PROGRESS, lease_expires_at__lt=now)
+        .first()
+    )
+    if task is None:
+        return False
+    endings.fence_off(task, AttemptOutcome.LOST, now)
+    if task.retry_count < task.max_retries:
+        task.retry_count += 1
+        task.error, task.error_kind = "The worker stopped answering.", "worker_lost"
+        endings.requeue(task, now)
+    else:
+        endings.fail(
+            task,
+            "worker_lost",
+            "The worker stopped answering each time. Look for what this task does to it.",
+            now,
+        )
+    task.updated_at = now
+    task.save()
+    endings.rest_agent(task=task, now=now)
+    records.moved(task, TaskStatus.IN_PROGRESS, SYSTEM, now, {"reason": "lease lapsed"})
+    return True
+
+
+@transaction.atomic
+def _expire(row: Row, now: datetime) -> bool:
+    task = (
+        Task.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(pk=row[0], status__in=WAITING, deadline__lte=now)
+        .first()
+    )
+    if task is None:
+        return False
+    before = task.status
+    endings.fail(task, "deadline", "The deadline passed before the task could run.", now)
+    task.updated_at = now
+    task.save()
+    records.moved(task, before, SYSTEM, now, {"reason": "deadline"})
+    return True

@@ -1,0 +1,52 @@
+"""Questions about tasks."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+
+from tasks.choices import TaskPriority, TaskStatus
+from tasks.errors import TaskNotFound
+from tasks.models import Task, TaskAttempt
+
+
+def list_tasks(*, organization_id: UUID) -> QuerySet[Task]:
+    """The organization's tasks, newest first."""
+    return Task.objects.filter(organization_id=organization_id).order_by("-created_at", "-pk")
+
+
+def get_task(*, organization_id: UUID, task_id: UUID) -> Task:
+    """One task; raises TaskNotFound."""
+    task = Task.objects.filter(organization_id=organization_id, pk=task_id).first()
+    if task is None:
+        raise TaskNotFound
+    return task
+
+
+def list_attempts(*, organization_id: UUID, task_id: UUID) -> QuerySet[TaskAttempt]:
+    """The attempts at one task, first to last."""
+    return (
+        TaskAttempt.objects.filter(organization_id=organization_id, task_id=task_id)
+        .select_related("version")
+        .order_by("number", "pk")
+    )
+
+
+def count_tasks(*, organization_id: UUID) -> Mapping[str, object]:
+    """`{total, by_status, by_priority}`, every status and priority named, zero or not."""
+    by_status = dict.fromkeys(TaskStatus.values, 0)
+    by_priority = dict.fromkeys(TaskPriority.values, 0)
+    rows = (
+        Task.objects.filter(organization_id=organization_id)
+        .order_by()
+        .values_list("status", "priority")
+        .annotate(count=Count("pk"))
+    )
+    for status, priority, count in rows:
+        by_status[status] += count
+        by_priority[priority] += count
+    return {
+        "total": sum(by_status.values()),
+        "by_status": by_status,
+        "by_priority": by_priority,
+    }

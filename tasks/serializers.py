@@ -1,0 +1,128 @@
+"""Wire shapes of tasks (contract 003 B3)."""
+
+from typing import Any, Final
+
+import orjson
+from rest_framework import serializers
+
+from tasks.choices import AttemptOutcome, TaskPriority, TaskStatus
+from tasks.models import Task, TaskAttempt
+
+TEXT_LIMIT: Final = 200_000
+METADATA_LIMIT: Final = 64_000
+
+
+class Metadata(serializers.DictField):
+    """A JSON object of the caller's own, at most 64 KB."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The object, if it fits and PostgreSQL can hold it."""
+        value: dict[str, Any] = super().to_internal_value(data)
+        written = orjson.dumps(value)
+        if len(written) > METADATA_LIMIT:
+            raise serializers.ValidationError("Send at most 64 KB.", code="max_length")
+        if rb"\u0000" in written:
+            raise serializers.ValidationError("Null characters are not allowed.")
+        return value
+
+
+class TaskInput(serializers.Serializer[Any]):
+    """`POST /tasks`."""
+
+    title = serializers.CharField(max_length=500)
+    description = serializers.CharField(max_length=TEXT_LIMIT, allow_blank=True, default="")
+    instructions = serializers.CharField(max_length=TEXT_LIMIT, allow_blank=True, default="")
+    priority = serializers.ChoiceField(
+        choices=TaskPriority.choices, default=TaskPriority.MEDIUM.value
+    )
+    agent_id = serializers.UUIDField(allow_null=True, default=None)
+    deadline = serializers.DateTimeField(allow_null=True, default=None)
+    required_tools = serializers.ListField(
+        child=serializers.CharField(max_length=128), max_length=200, default=list
+    )
+    max_retries = serializers.IntegerField(min_value=0, max_value=100, default=3)
+    estimated_duration_seconds = serializers.IntegerField(
+        min_value=0, max_value=2_000_000_000, allow_null=True, default=None
+    )
+    metadata = Metadata(default=dict)
+
+
+class TaskChange(serializers.Serializer[Any]):
+    """`PATCH /tasks/{id}`: what is absent stays."""
+
+    title = serializers.CharField(max_length=500, required=False)
+    description = serializers.CharField(max_length=TEXT_LIMIT, allow_blank=True, required=False)
+    instructions = serializers.CharField(max_length=TEXT_LIMIT, allow_blank=True, required=False)
+    priority = serializers.ChoiceField(choices=TaskPriority.choices, required=False)
+    status = serializers.ChoiceField(choices=TaskStatus.choices, required=False)
+    agent_id = serializers.UUIDField(allow_null=True, required=False)
+    deadline = serializers.DateTimeField(allow_null=True, required=False)
+
+
+class TaskOutput(serializers.ModelSerializer[Task]):
+    """A task and its result."""
+
+    status = serializers.ChoiceField(choices=TaskStatus.choices)
+    priority = serializers.ChoiceField(choices=TaskPriority.choices)
+    next_attempt_at = serializers.SerializerMethodField(
+        help_text="When a task that waits for its retry may run again."
+    )
+
+    class Meta:
+        model = Task
+        fields = [
+            "id",
+            "title",
+            "description",
+            "instructions",
+            "priority",
+            "status",
+            "agent_id",
+            "assigned_by",
+            "workflow_id",
+            "parent_task_id",
+            "required_tools",
+            "deadline",
+            "max_retries",
+            "retry_count",
+            "attempt_count",
+            "next_attempt_at",
+            "result",
+            "error",
+            "error_kind",
+            "output_files",
+            "metadata",
+            "progress_percent",
+            "estimated_duration_seconds",
+            "actual_duration_seconds",
+            "cost_tokens",
+            "cost_usd",
+            "started_at",
+            "completed_at",
+            "created_at",
+            "updated_at",
+        ]
+
+    def get_next_attempt_at(self, task: Task) -> str | None:
+        """The end of the backoff, while the task waits for it."""
+        waits = task.status == TaskStatus.ASSIGNED and task.retry_count > 0
+        return task.available_at.isoformat() if waits else None
+
+
+class TaskStatsOutput(serializers.Serializer[Any]):
+    """`GET /tasks/stats`."""
+
+    total = serializers.IntegerField()
+    by_status = serializers.DictField(child=serializers.IntegerField())
+    by_priority = serializers.DictField(child=serializers.IntegerField())
+
+
+class AttemptOutput(serializers.ModelSerializer[TaskAttempt]):
+    """One try at a task."""
+
+    outcome = serializers.ChoiceField(choices=AttemptOutcome.choices)
+    version = serializers.IntegerField(source="version.number")
+
+    class Meta:
+        model = TaskAttempt
+        fields = ["id", "number", "version", "worker", "outcome", "error", "created_at", "finished_at"]

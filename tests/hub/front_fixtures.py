@@ -1,0 +1,25 @@
+"""Fixtures of the tests of the front."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hub.front import listener, sockets, switchboard
+from tests.hub import front as peers
+from tests.hub.front import Front
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front that waits for less long, so that nobody waits for the tests."""
+    monkeypatch.setattr(sockets, "AUTH_SECONDS", 0.5)
+    monkeypatch.setattr(switchboard, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(listener, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(listener, "RECONNECT_SECONDS", 0.1)
+
+
+@pytest.fixture
+def front(transactional_db: None, hasty: None) -> Iterator[Front]:
+    """A running front."""
+    with peers.running() as running:
+        yield running
