@@ -6,7 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 
-from accounts.choices import UserRole
+from accounts.choices import PERMISSIONS, UserRole
 from kernel.models import Row
 
 
@@ -46,7 +46,7 @@ class User(AbstractBaseUser, TenantRow):
     role = models.CharField(max_length=16, choices=UserRole, default=UserRole.VIEWER)
     is_active = models.BooleanField(default=True)
 
-    objects = UserManager()
+    objects = UserManager()  # type: ignore[assignment,misc]  # people are looked up by e-mail
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
@@ -63,12 +63,15 @@ class User(AbstractBaseUser, TenantRow):
         return self.is_active
 
     def has_module_perms(self, app_label: str) -> bool:
-        """Console pages look by default; what changes is guarded by its own permission."""
+        """Whether the console lists an app; each of its pages asks for its own permission."""
         return self.is_active
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Django's model permissions are not used: changes are named permissions."""
-        return False
+        """Whether the user holds the named permission `perm`: the one place where this is decided.
+
+        Django's own permissions per model are in no role, so they are always refused.
+        """
+        return self.is_active and self.role in PERMISSIONS.get(perm, frozenset())
 
 
 class Session(TenantRow):

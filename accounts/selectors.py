@@ -1,43 +1,20 @@
 """Questions about people: who is this, and may they."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from django.db.models import QuerySet
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.choices import UserRole
 from accounts.errors import TokenRefused
 from accounts.models import Organization, Session, User
 from kernel.actors import Actor
 from kernel.errors import NotFound
 
-# Which of the built-in roles hold a permission; one that is not listed is held by nobody.
-# Contract decisions 9: the operator does all but steer rights and settings, the viewer reads.
-_ALL: Final = frozenset(UserRole)
-_WRITERS: Final = frozenset({UserRole.ADMIN, UserRole.OPERATOR})
-PERMISSIONS: Final[Mapping[str, frozenset[UserRole]]] = {
-    "profile.read": _ALL,
-    "profile.edit": _ALL,
-    "agent.read": _ALL,
-    "agent.edit": _WRITERS,
-    "agent.run": _WRITERS,
-    "task.read": _ALL,
-    "task.edit": _WRITERS,
-    "knowledge.read": _ALL,
-    "knowledge.edit": _WRITERS,
-    "execution.read": _ALL,
-    "event.read": _ALL,
-    "audit.read": frozenset({UserRole.ADMIN}),
-}
-
-
 def may(*, user: User, permission: str) -> bool:
-    """Whether `user` holds `permission`: the one place where this is decided."""
-    return user.is_active and user.role in PERMISSIONS.get(permission, frozenset())
+    """Whether `user` holds `permission`, as `User.has_perm` decides it for every door."""
+    return user.has_perm(permission)
 
 
 def find_user_by_email(*, email: str) -> User | None:

@@ -1,5 +1,6 @@
 """Wire shapes of agents and executions (contract 003 B2, 004 C2)."""
 
+from decimal import Decimal
 from typing import Any, Final
 
 from rest_framework import serializers
@@ -57,7 +58,7 @@ class AgentInput(serializers.Serializer[Any]):
         min_value=0, max_value=2_000_000_000, default=0, help_text="0 means no cap."
     )
     daily_budget_usd = serializers.DecimalField(
-        max_digits=12, decimal_places=4, min_value=0, default=0, help_text="0 means no cap."
+        max_digits=12, decimal_places=4, min_value=0, default=Decimal(0), help_text="0 means no cap."
     )
     memory_limit_mb = serializers.IntegerField(min_value=1, max_value=1_000_000, default=512)
     autonomy_level = serializers.ChoiceField(

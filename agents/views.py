@@ -32,7 +32,7 @@ class AgentViewSet(HubViewSet):
     queryset = Agent.objects.none()
     serializer_class = AgentOutput
     filterset_class = AgentFilter
-    http_method_names: ClassVar = ["get", "post", "patch", "delete"]
+    http_method_names = ["get", "post", "patch", "delete"]
     permissions: ClassVar = {
         "list": "agent.read",
         "create": "agent.edit",
@@ -131,7 +131,7 @@ class ExecutionViewSet(HubViewSet):
     queryset = AgentExecution.objects.none()
     serializer_class = ExecutionOutput
     filterset_class = ExecutionFilter
-    http_method_names: ClassVar = ["get"]
+    http_method_names = ["get"]
     permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
 
     def find_subject(self, subject_id: UUID) -> AgentExecution:

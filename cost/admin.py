@@ -16,6 +16,7 @@ from kernel.admin import ConsoleAdmin
 class UsageRecordAdmin(ConsoleAdmin):
     """Model calls of the viewer's organization, newest first."""
 
+    view_permission = "cost.read"
     list_display: ClassVar = (
         "occurred_at",
         "provider",

@@ -66,7 +66,7 @@ def job(
                     raise
 
         _routes[name] = {"queue": queue}
-        return shared_task(run, name=name, bind=False)
+        return shared_task(name=name, bind=False)(run)
 
     return register
 

@@ -28,6 +28,8 @@ class ChunkInline(ConsoleInline):
 class KnowledgeEntryAdmin(ConsoleAdmin):
     """Living entries of the viewer's organization."""
 
+    view_permission = "knowledge.read"
+    edit_permission = "knowledge.edit"
     list_display: ClassVar = ("title", "category", "source", "chunk_count", "created_at")
     list_filter: ClassVar = ("category",)
     search_fields: ClassVar = ("title",)

@@ -54,12 +54,17 @@ class Passage:
     highlighted: str
     rank: float
 
-    def as_result(self, *, number: int) -> dict[str, Any]:
-        """The passage for a model, JSON-able; the answer cites it as `[number]`."""
+    @property
+    def place(self) -> str:
+        """Title and headings in one line, as a citation names it: `Concepts > Lease`."""
+        if self.heading == self.title or self.heading.startswith(f"{self.title} > "):
+            return self.heading
+        return f"{self.title} > {self.heading}" if self.heading else self.title
+
+    def as_result(self) -> dict[str, Any]:
+        """The passage for a model, JSON-able."""
         return {
-            "citation": f"[{number}]",
-            "title": self.title,
-            "heading": self.heading,
+            "title": self.place,
             "source": self.source,
             "entry_id": str(self.entry_id),
             "text": self.text,

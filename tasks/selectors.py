@@ -1,10 +1,13 @@
 """Questions about tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 
+from agents import selectors as agents
+from agents.models import AgentExecution, ExecutionStep
 from tasks.choices import TaskPriority, TaskStatus
 from tasks.errors import TaskNotFound
 from tasks.models import Task, TaskAttempt
@@ -50,3 +53,31 @@ def count_tasks(*, organization_id: UUID) -> Mapping[str, object]:
         "by_status": by_status,
         "by_priority": by_priority,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt with the execution behind it and its steps, as the console shows them."""
+
+    attempt: TaskAttempt
+    execution: AgentExecution | None
+    steps: Sequence[ExecutionStep]
+
+
+def get_timeline(*, organization_id: UUID, task_id: UUID) -> list[Run]:
+    """Everything that happened to a task, attempt by attempt, in three queries."""
+    attempts = list(list_attempts(organization_id=organization_id, task_id=task_id))
+    executions = {
+        execution.attempt_id: execution
+        for execution in agents.list_executions(organization_id=organization_id)
+        .filter(task_id=task_id)
+        .prefetch_related(Prefetch("steps", ExecutionStep.objects.order_by("ordinal", "pk")))
+    }
+    return [
+        Run(
+            attempt=attempt,
+            execution=(execution := executions.get(attempt.pk)),
+            steps=list(execution.steps.all()) if execution else [],
+        )
+        for attempt in attempts
+    ]

@@ -25,7 +25,7 @@ class TaskViewSet(HubViewSet):
     queryset = Task.objects.none()
     serializer_class = TaskOutput
     filterset_class = TaskFilter
-    http_method_names: ClassVar = ["get", "post", "patch"]
+    http_method_names = ["get", "post", "patch"]
     permissions: ClassVar = {
         "list": "task.read",
         "create": "task.edit",

@@ -117,8 +117,8 @@ def _connect(url: str) -> None:
 
 
 def _use_redis(url: str) -> None:
-    settings.REDIS_URL = settings.CELERY_BROKER_URL = url
-    app.conf.broker_url = url
+    settings.REDIS_URL = url
+    app.conf.update(broker_url=url)
     redis_client.client.cache_clear()
 
 
@@ -137,7 +137,7 @@ def _truncating_teardown(request: pytest.FixtureRequest) -> None:
             connection.execute("SET session_replication_role = replica")
             connection.execute(f"TRUNCATE {', '.join(tables)}")
 
-    TransactionTestCase._fixture_teardown = truncate  # type: ignore[method-assign]
+    setattr(TransactionTestCase, "_fixture_teardown", truncate)  # noqa: B010 - stubs hide the name
 
 
 def repository() -> Path:

@@ -16,6 +16,7 @@ from accounts.errors import AccountDisabled, CredentialsRefused, RefreshReused, 
 from accounts.models import Session, User
 from audit import operations as audit
 from kernel.actors import Actor
+from kernel.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,21 @@ def issue_tokens(*, user: User, actor: Actor, now: datetime) -> Tokens:
     return _open(user=user, actor=actor, now=now, user_agent="manage.py", action="auth.issue")
 
 
+@transaction.atomic
+def note_console_login(
+    *, user: User, ip_address: str | None, request_id: str, now: datetime
+) -> None:
+    """Audit a login to the console, whose session is Django's own."""
+    audit.record(
+        actor=selectors.actor_of(user=user, ip_address=ip_address, request_id=request_id),
+        organization_id=user.organization_id,
+        action="auth.console_login",
+        resource_type="user",
+        resource_id=user.pk,
+        now=now,
+    )
+
+
 def refresh(*, token: str, now: datetime, ip_address: str | None = None) -> Tokens:
     """Swap a refresh token for a new pair; the old one ends.
 
@@ -78,6 +94,8 @@ def refresh(*, token: str, now: datetime, ip_address: str | None = None) -> Toke
 @transaction.atomic
 def log_out(*, session_id: UUID, actor: Actor, now: datetime) -> None:
     """End a session; its tokens stop counting with the next request. Twice is fine."""
+    if actor.organization_id is None:
+        raise NotFound
     ended = Session.objects.filter(
         pk=session_id, organization_id=actor.organization_id, revoked_at=None
     ).update(revoked_at=now)

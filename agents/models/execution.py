@@ -1,5 +1,7 @@
 """Executions: what happened in each run, step by step."""
 
+import json
+
 from django.db import models
 
 from accounts.models import TenantRow
@@ -74,3 +76,13 @@ class ExecutionStep(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.ordinal} {self.kind}"
+
+    @property
+    def shown_arguments(self) -> str:
+        """The arguments as indented JSON."""
+        return json.dumps(self.arguments, indent=2, ensure_ascii=False)
+
+    @property
+    def shown_result(self) -> str:
+        """The result as indented JSON."""
+        return json.dumps(self.result, indent=2, ensure_ascii=False)

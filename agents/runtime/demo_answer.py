@@ -18,7 +18,8 @@ HOW_TO_CHANGE: Final = (
 )
 NOTHING_KNOWN: Final = "The knowledge base has no passage on this question."
 NO_TOOL: Final = "Nothing in this task called for a tool that this agent may use."
-MAX_QUOTES: Final = 3
+MAX_QUOTES: Final = 4
+MAX_QUOTES_OF_A_SOURCE: Final = 2
 MAX_SOURCES: Final = 5
 QUOTE_CHARACTERS: Final = 400
 
@@ -78,22 +79,23 @@ def _passage(entry: Mapping[str, Any]) -> Passage:
 
 
 def _quotes(prompt: str, found: Sequence[Passage]) -> list[str]:
+    """The sentences with most words of the question, in the order of their sources."""
     sources = list(dict.fromkeys(found))[:MAX_SOURCES]
     wanted = {topic.lower() for topic in demo_plan.topics_of(prompt)}
-    ranked = sorted(
-        (
-            (-_matches(sentence, wanted), place, sentence, number)
-            for number, source in enumerate(sources, start=1)
+    quotes: list[tuple[int, int, int, str]] = []
+    for number, source in enumerate(sources, start=1):
+        ranked = sorted(
+            (-_matches(sentence, wanted), number, place, sentence)
             for place, sentence in enumerate(_sentences(source.text))
-        ),
-        key=lambda quote: (quote[0], quote[3], quote[1]),
-    )
-    best = sorted(ranked[:MAX_QUOTES], key=lambda quote: (quote[3], quote[1]))
+        )
+        quotes += ranked[:MAX_QUOTES_OF_A_SOURCE]
+    best = sorted(sorted(quotes)[:MAX_QUOTES], key=lambda quote: quote[1:])
     lines = [
         f'- “{sentence}” [{number}] "{sources[number - 1].title}"'
-        for _, _, sentence, number in best
+        for _, number, _, sentence in best
     ]
-    listed = [f'[{number}] "{source.title}"' for number, source in enumerate(sources, start=1)]
+    cited = dict.fromkeys(number for _, number, _, _ in best)
+    listed = [f'[{number}] "{sources[number - 1].title}"' for number in cited]
     return ["From the knowledge base:\n\n" + "\n".join(lines), "Sources:\n" + "\n".join(listed)]
 
 
@@ -111,10 +113,12 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _sentences(text: str) -> list[str]:
-    pieces = re.split(r"(?<=[.!?])\s+(?=[A-Z0-9“\"'`*])|\s*\n\s*\n\s*", text)
-    return [_cut(piece.strip(" -#>*\n")) for piece in pieces if len(piece.split()) > 2] or [
-        _cut(text)
-    ]
+    prose = "\n".join("" if line.startswith("#") else line for line in text.splitlines())
+    pieces = re.split(r"(?<=[.!?])\s+(?=[A-Z0-9“\"'`*])|\s*\n\s*\n\s*|\n(?=\s*[-*|])", prose)
+    plain = (piece.strip(" ->*\n") for piece in pieces)
+    # Rows of tables and sentences that announce a list say little on their own.
+    told = (piece for piece in plain if not piece.startswith("|") and not piece.endswith(":"))
+    return [_cut(piece) for piece in told if len(piece.split()) > 2] or [_cut(text)]
 
 
 def _matches(sentence: str, wanted: Iterable[str]) -> int:

@@ -23,8 +23,8 @@ _NOT_TOPICS: Final = frozenset(
         r"\w+",
         "a about am an and answer any are as at be been but by calculate can cite compute could "
         "describe did do does equals explain fetch find for from get give had has have how i if "
-        "in into is it its just list look may me more much must my name not of on one or our out "
-        "please question result returns say search shall should show so sources sum summarise "
+        "in into is it its just list look make may me more much must my name not of on one or our "
+        "out passage passages please question result returns say search shall should show so sources sum summarise "
         "summarize tell than that the their them then there these they this those to up use using "
         "was we were what when where which who why will with would you your",
     )

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from agents.runtime import failures, history, model_call, tool_calls
@@ -129,7 +128,11 @@ class _Loop:
                 answer = await model_call.stream_answer(
                     model,
                     talk.for_model(),
-                    settings=self._settings(),
+                    settings=model_call.settings_for(
+                        model,
+                        temperature=self._spec.temperature,
+                        max_tokens=self._spec.max_tokens,
+                    ),
                     parameters=parameters,
                     on_text=self._tell_text,
                 )
@@ -199,14 +202,6 @@ class _Loop:
             duration_ms=duration_ms,
             message=history.dump(answer),
         )
-
-    def _settings(self) -> ModelSettings:
-        settings = ModelSettings()
-        if self._spec.temperature is not None:
-            settings["temperature"] = self._spec.temperature
-        if self._spec.max_tokens is not None:
-            settings["max_tokens"] = self._spec.max_tokens
-        return settings
 
     def _parameters(self) -> ModelRequestParameters:
         names = list(dict.fromkeys(self._spec.tools))

@@ -1,7 +1,7 @@
 """One streamed model call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from pydantic_ai import direct
@@ -52,6 +52,28 @@ async def stream_answer(
                 await text.add(written)
         await text.flush()
         return stream.get()
+
+
+def settings_for(
+    model: Model[Any], *, temperature: float | None, max_tokens: int | None
+) -> ModelSettings:
+    """What is set and what `model` takes: reasoning models refuse a temperature."""
+    settings = ModelSettings()
+    if temperature is not None and _takes_temperature(model):
+        settings["temperature"] = temperature
+    if max_tokens is not None:
+        settings["max_tokens"] = max_tokens
+    return settings
+
+
+def _takes_temperature(model: Model[Any]) -> bool:
+    profile: Mapping[str, Any] = {**model.profile}
+    if profile.get("anthropic_disallows_sampling_settings"):
+        return False
+    reasons = profile.get("thinking_enabled_by_default") or not profile.get(
+        "openai_supports_reasoning_effort_none"
+    )
+    return not (profile.get("openai_supports_reasoning") and reasons)
 
 
 class _Coalescer:

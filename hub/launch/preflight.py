@@ -8,7 +8,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
@@ -129,4 +129,5 @@ def _place(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "an address that cannot be read"
-    return f"{parts.hostname}{port}" if parts.hostname else parts.path or parts.query
+    socket_dir = dict(parse_qsl(parts.query)).get("host")
+    return f"{parts.hostname}{port}" if parts.hostname else socket_dir or parts.path

@@ -20,7 +20,7 @@ class BoundedPagination(BasePagination):
     """`{items, total, total_exact, limit, offset, next}`; `skip` is another name for `offset`."""
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
+        self, queryset: Any, request: Request, view: Any = None
     ) -> list[Any]:
         """The asked page of `queryset`, which must be ordered down to its primary key."""
         if not queryset.query.order_by or str(queryset.query.order_by[-1]).lstrip("-") != "pk":

@@ -49,7 +49,7 @@ class HubSchema(AutoSchema):
         return f"{noun}_{action}"
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerScheme(OpenApiAuthenticationExtension):
     """Names the access token of `POST /api/v1/auth/login` in the document."""
 
     target_class = "accounts.permissions.SessionTokenAuthentication"

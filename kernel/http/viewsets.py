@@ -1,7 +1,7 @@
 """The viewset every resource derives from: who may, which object, whose organization."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -41,8 +41,7 @@ class HubViewSet(GenericViewSet[Any]):
     @property
     def actor(self) -> Actor:
         """The authenticated caller."""
-        actor: Actor = self.request.auth
-        return actor
+        return cast("Actor", self.request.auth)
 
     @property
     def organization_id(self) -> UUID:

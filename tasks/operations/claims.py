@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -47,7 +47,7 @@ def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> 
     asked = list(_claimable(now).values_list("pk", "agent_id")[:limit])
     if not asked:
         return []
-    agents = _lock_agents({agent_id for _, agent_id in asked if agent_id})
+    agents = _lock_agents({agent_id for _, agent_id in asked})
     chosen = _within_limits(asked, agents)
     tasks = list(
         Task.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
@@ -133,7 +133,7 @@ def _lock_agents(agent_ids: set[UUID]) -> dict[UUID, Agent]:
 
 
 def _within_limits(
-    asked: Sequence[tuple[UUID, UUID | None]], agents: dict[UUID, Agent]
+    asked: Sequence[tuple[UUID, UUID]], agents: dict[UUID, Agent]
 ) -> list[UUID]:
     taken = Counter(
         Task.objects.filter(agent__in=agents, status=TaskStatus.IN_PROGRESS).values_list(
@@ -142,7 +142,7 @@ def _within_limits(
     )
     chosen: list[UUID] = []
     for task_id, agent_id in asked:
-        agent = agents.get(agent_id) if agent_id else None
+        agent = agents.get(agent_id)
         if agent is None or agent.current_version is None:
             continue
         if taken[agent.pk] < agent.current_version.max_concurrent_tasks:
@@ -208,7 +208,7 @@ def _agent_of(task: Task, agents: dict[UUID, Agent]) -> Agent:
     return agents[task.agent_id]
 
 
-def _held(sql: str, first: list[object], held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+def _held(sql: str, first: list[Any], held: Sequence[tuple[UUID, int]]) -> set[UUID]:
     if not held:
         return set()
     task_ids, tokens = [list(column) for column in zip(*held, strict=True)]

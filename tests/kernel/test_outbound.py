@@ -20,7 +20,7 @@ from kernel.outbound import (
     Reply,
     is_public,
 )
-from tests.peers.web_server import Site, web_site
+from tests.peers.web_server import Site, tls_site, web_site
 
 LOOPBACK = OutboundPolicy.parse("127.0.0.0/8")
 NOTHING = OutboundPolicy()
@@ -96,7 +96,7 @@ both = pytest.mark.parametrize("fetch", [blocking, asynchronous])
 def resolving_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Every name has these addresses."""
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
-    monkeypatch.setattr(outbound.socket, "getaddrinfo", lambda *_args, **_kwargs: entries)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: entries)
 
 
 @pytest.mark.parametrize("text", PRIVATE)
@@ -330,3 +330,20 @@ def test_the_clients_serve_libraries_that_bring_their_own_calls(site: Site) -> N
     with outbound.sync_client(LOOPBACK) as client:
         assert client.post(site.url("/json"), json={}).json() == {"a": 1}
         assert isinstance(client, httpx.Client)
+
+
+@pytest.mark.parametrize(("name", "works"), [("hub.example", True), ("other.example", False)])
+def test_the_certificate_must_be_of_the_name_not_the_address(
+    name: str,
+    works: bool,  # noqa: FBT001 - a table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tls_site("hub.example") as (port, trust):
+        monkeypatch.setattr(outbound, "_tls_context", lambda: trust)
+        monkeypatch.setattr(outbound, "_resolve", lambda _host, _port: [ip_address("127.0.0.1")])
+
+        if works:
+            assert blocking(LOOPBACK, f"https://{name}:{port}/json").body == b'{"a": 1}'
+        else:
+            with pytest.raises(OutboundFailed):
+                blocking(LOOPBACK, f"https://{name}:{port}/json")

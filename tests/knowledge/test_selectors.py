@@ -58,19 +58,34 @@ def test_a_passage_says_where_it_stands(organization: Organization, leases: Know
     assert 1 < passage.rank < 2
 
 
-def test_a_passage_is_given_to_a_model_with_its_number(
+def test_a_passage_is_plain_values_for_a_model(
     organization: Organization, leases: KnowledgeEntry
 ) -> None:
     (passage,) = search(organization, "crashed workers")
 
-    assert passage.as_result(number=3) == {
-        "citation": "[3]",
-        "title": "Concepts",
-        "heading": "Tasks > Leases",
+    assert passage.as_result() == {
+        "title": "Concepts > Tasks > Leases",
         "source": "docs/c.md",
         "entry_id": str(leases.pk),
         "text": passage.text,
     }
+
+
+@pytest.mark.parametrize(
+    ("title", "content", "place"),
+    [
+        ("Note", "A lease.", "Note"),
+        ("Note", "# Leases\n\nA lease.", "Note > Leases"),
+        ("Leases", "# Leases\n\nA lease.", "Leases"),
+        ("Leases", "# Leases\n\n## End\n\nA lease.", "Leases > End"),
+    ],
+)
+def test_a_citation_names_title_and_headings_once(
+    organization: Organization, title: str, content: str, place: str
+) -> None:
+    factories.entry(organization, title=title, content=content)
+
+    assert [p.place for p in search(organization, "lease")] == [place]
 
 
 @pytest.mark.parametrize(

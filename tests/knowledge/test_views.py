@@ -160,9 +160,7 @@ GOOD = {"title": "Tasks", "content": "A lease."}
         ([GOOD], "body"),
     ],
 )
-def test_bad_values_are_refused_by_field(
-    api: Api, admin: User, body: Any, field: str
-) -> None:
+def test_bad_values_are_refused_by_field(api: Api, admin: User, body: Any, field: str) -> None:
     answer = api(admin).post(PATH, body)
 
     problem = answer.json()
@@ -190,9 +188,7 @@ def test_bad_json_is_a_400(api: Api, admin: User, body: bytes) -> None:
         ({"offset": "x"}, "offset"),
     ],
 )
-def test_bad_queries_are_refused(
-    api: Api, viewer: User, query: dict[str, str], field: str
-) -> None:
+def test_bad_queries_are_refused(api: Api, viewer: User, query: dict[str, str], field: str) -> None:
     answer = api(viewer).get(PATH, **query)
 
     assert answer.status_code == 422

@@ -1,15 +1,25 @@
 """A small web site on loopback: pages, redirects, bombs, drips."""
 
 import gzip
+import ssl
+import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 HTML = (
     b"<html><head><title>T</title></head><body><h1>Leases</h1><script>if (1 < 2) {}</script>"
@@ -30,6 +40,7 @@ PAGES = {
 class Site:
     """Where the site is, and what it was asked."""
 
+    server: "_Server"
     port: int
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -41,13 +52,47 @@ class Site:
 def web_site() -> Iterator[Site]:
     """Serve until the block ends."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.site = Site(server.server_address[1])
+    server.site = Site(server, server.server_address[1])
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield server.site
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def tls_site(name: str) -> Iterator[tuple[int, ssl.SSLContext]]:
+    """The same over TLS with a certificate for `name`: the port, and a context that trusts it."""
+    with web_site() as site, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "site.pem")
+        file.write_bytes(_certificate(name))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(file)
+        server = site.server
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield site.port, ssl.create_default_context(cafile=str(file))
+
+
+def _certificate(name: str) -> bytes:
+    """A self-signed certificate and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM) + secret
 
 
 class _Server(ThreadingHTTPServer):

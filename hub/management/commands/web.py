@@ -27,7 +27,8 @@ class Command(BaseCommand):
         try:
             listening = server.bind(host=host, port=port)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None) or 0
+            reason = os.strerror(number) if number > 0 else str(error)
             raise CommandError(
                 f"Cannot listen on {host}:{port} ({reason}). Choose another --port or --bind."
             ) from None

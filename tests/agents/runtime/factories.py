@@ -93,15 +93,17 @@ def make_spec(**fields: Any) -> RunSpec:
 
 
 @asynccontextmanager
-async def registry(peer: ModelPeer | None, **settings: Any) -> AsyncIterator[ProviderRegistry]:
-    """A registry whose providers all live at `peer`."""
-    url = peer.url if peer else ""
+async def registry(
+    peer: ModelPeer | None, *, url: str = "", **settings: Any
+) -> AsyncIterator[ProviderRegistry]:
+    """A registry whose providers all live at `peer`, or at `url`; without both there are none."""
+    url = peer.url if peer else url
     configured = {
         "openai": ProviderSettings(**{"api_key": KEY, "base_url": f"{url}/v1", **settings}),
         "anthropic": ProviderSettings(**{"api_key": KEY, "base_url": url, **settings}),
         "google": ProviderSettings(**{"api_key": KEY, "base_url": url, **settings}),
     }
-    found = ProviderRegistry(configured if peer else {})
+    found = ProviderRegistry(configured if url else {})
     try:
         yield found
     finally:

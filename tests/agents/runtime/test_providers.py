@@ -88,6 +88,26 @@ def test_instructions_and_settings_reach_the_provider(place: Place) -> None:
     assert "77" in body
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "sent"),
+    [
+        ("openai", "llama3.3", 0.7),
+        ("openai", "gpt-5.6-luna", None),
+        ("anthropic", "claude-haiku-4-5", 0.7),
+        ("anthropic", "claude-sonnet-5-5", None),
+    ],
+)
+def test_temperature_is_sent_to_models_that_take_one(
+    provider: str, model: str, sent: float | None
+) -> None:
+    play = {"openai": openai_peer, "anthropic": anthropic_peer}[provider]
+
+    with play(Answer(text="ok")) as peer:
+        result = run(peer, make_spec(provider=provider, model=model, temperature=0.7))
+
+    assert (result.status, peer.requests[0].body.get("temperature")) == ("success", sent)
+
+
 @dataclass(frozen=True)
 class Fault:
     """A step of the peer and how the run must end."""
@@ -164,12 +184,7 @@ def test_nobody_listening_is_unavailable(place: Place) -> None:
     with place.peer() as peer:
         url = peer.url
 
-    class Gone:
-        pass
-
-    gone = Gone()
-    gone.url = url  # type: ignore[attr-defined]
-    result = run(gone, place.spec())  # type: ignore[arg-type]
+    result = run(None, place.spec(), url=url)
 
     assert result.error is not None
     assert result.error.kind is FailureKind.PROVIDER_UNAVAILABLE

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from hub.front import listener, sockets, switchboard
-from tests.hub import front as peers
-from tests.hub.front import Front
+from tests.events.conftest import mortal_redis
+from tests.hub.front import peer
+from tests.hub.front.peer import Front
+
+__all__ = ["front", "hasty", "mortal_redis"]
 
 
 @pytest.fixture
@@ -21,5 +24,5 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def front(transactional_db: None, hasty: None) -> Iterator[Front]:
     """A running front."""
-    with peers.running() as running:
+    with peer.running() as running:
         yield running

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import connections
 from uvicorn import Server
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -80,6 +81,8 @@ class Client:
 @contextmanager
 def running() -> Iterator[Front]:
     """A front that serves from a thread until the block ends."""
+    # Its threads outlive it; their database connections must not.
+    connections.settings["default"]["CONN_MAX_AGE"] = 0
     listening = server.bind(host="127.0.0.1", port=0)
     front = Front(listening.getsockname()[1])
     uvicorn = Server(server.configure(create_app(), drain_seconds=3))

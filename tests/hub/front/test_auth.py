@@ -1,32 +1,36 @@
 """Who may open a socket on `/ws`, and for how long."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import selectors
-from accounts.choices import UserRole
+from accounts import choices
 from accounts.models import Session, User
 from accounts.operations import sessions
 from kernel import clock
 from tests.accounts import factories
 from tests.events.factories import publish_now
-from tests.hub.front import Front
+from tests.hub.front import peer
+from tests.hub.front.peer import Front
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def almost_over(user: User) -> str:
     """A token that ends in two seconds."""
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
-    return factories.make_token(user, now=clock.now() - lifetime + timedelta(seconds=2))
+    issued_at = clock.now() - AccessToken.lifetime + timedelta(seconds=2)
+    return factories.make_token(user, now=issued_at)
 
 
-def without(permission: str) -> Mapping[str, frozenset[UserRole]]:
-    return {**selectors.PERMISSIONS, permission: frozenset()}
+@pytest.fixture
+def withdraw(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`withdraw(permission)` takes a permission from every role."""
+    table: Any = choices.PERMISSIONS
+    return lambda permission: monkeypatch.setitem(table, permission, frozenset())
 
 
 def test_a_token_in_the_first_message_opens_the_socket(front: Front, viewer: User) -> None:
@@ -73,9 +77,7 @@ def test_a_bad_token_in_the_query_is_closed(front: Front) -> None:
 
 
 def test_a_refresh_token_opens_nothing(front: Front, viewer: User) -> None:
-    tokens = sessions.issue_tokens(
-        user=viewer, actor=factories.make_actor(viewer), now=clock.now()
-    )
+    tokens = sessions.issue_tokens(user=viewer, actor=factories.make_actor(viewer), now=clock.now())
 
     with front.connect() as client:
         client.say(type="auth", token=tokens.refresh)
@@ -104,7 +106,7 @@ def test_pages_of_the_hub_may_connect(front: Front, viewer: User) -> None:
 def test_whoever_may_read_no_events_is_closed(
     front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selectors, "PERMISSIONS", without("event.read"))
+    monkeypatch.setattr(accounts.models, "PERMISSIONS", without("event.read"))
 
     with front.connect() as client:
         client.say(type="auth", token=factories.make_token(viewer))
@@ -163,10 +165,11 @@ def test_disabling_the_user_closes_the_socket(front: Front, viewer: User) -> Non
         assert client.close_code() == 4401
 
 
-def test_a_revoked_session_cannot_subscribe(
-    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+def test_subscribing_asks_whether_the_session_still_lives(
+    transactional_db: None, viewer: User
 ) -> None:
-    with front.client(viewer) as client:
+    # Without `hasty`: the periodic look would come after five seconds.
+    with peer.running() as front, front.client(viewer) as client:
         Session.objects.update(revoked_at=clock.now())
         client.say(type="subscribe", event="task.*")
 
@@ -174,10 +177,10 @@ def test_a_revoked_session_cannot_subscribe(
 
 
 def test_a_lost_permission_ends_delivery(
-    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+    front: Front, viewer: User, withdraw: Callable[[str], None]
 ) -> None:
     with front.client(viewer, "task.created", "agent.status") as client:
-        monkeypatch.setattr(selectors, "PERMISSIONS", without("task.read"))
+        monkeypatch.setattr(accounts.models, "PERMISSIONS", without("task.read"))
         # Subscribing looks the rights up.
         client.subscribe("agent.*")
         publish_now(viewer.organization, 1, type="task.created")
@@ -189,7 +192,7 @@ def test_a_lost_permission_ends_delivery(
 def test_a_forbidden_event_cannot_be_subscribed(
     front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selectors, "PERMISSIONS", without("task.read"))
+    monkeypatch.setattr(accounts.models, "PERMISSIONS", without("task.read"))
 
     with front.client(viewer) as client:
         kind, data = client.ask(type="subscribe", event="task.created")

@@ -1,0 +1,123 @@
+"""Whole hubs as their users start them: `manage.py up` in a process of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil  # type: ignore[import-untyped]  # ships no types
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SECONDS: Final = 120.0
+EMAIL: Final = "admin@hub.example.com"
+PASSWORD: Final = "a long walk along the harbour"
+OUTSIDE: Final = ("HUB_", "DATABASE_URL", "REDIS_URL", "OPENAI_", "ANTHROPIC_", "GOOGLE_")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, without what would turn the hub elsewhere; the administrator is known."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(OUTSIDE)}
+    return {**kept, "HUB_ADMIN_PASSWORD": PASSWORD, **settings}
+
+
+def run_once(data_dir: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """Exit code of `up` with everything it wrote."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", "--port=0", f"--data-dir={data_dir}", *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    return done.returncode, done.stdout
+
+
+class Hub:
+    """A serving hub."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--port=0", f"--data-dir={data_dir}"],
+            cwd=ROOT,
+            env=environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def url(self) -> str:
+        """Where it said it runs; waits for that."""
+        wait_for(lambda: "Ctrl-C stops it" in self.output or self.process.poll() is not None)
+        found = re.search(r"is running at (\S+)", self.output)
+        assert found, self.output
+        return found[1]
+
+    def family(self) -> list[psutil.Process]:
+        """Every process it started, directly or not."""
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
+
+    def member(self, word: str) -> psutil.Process:
+        """The one child whose command line has `word`."""
+        found = [p for p in self.family() if word in p.cmdline()]
+        assert len(found) == 1, (word, self.output)
+        return found[0]
+
+    def end(self, number: signal.Signals) -> int:
+        """Signal the supervisor alone and return its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.output += line
+
+
+@contextmanager
+def serving(data_dir: Path, **settings: str) -> Iterator[Hub]:
+    """A hub that is ended with the block, unless the block did that."""
+    hub = Hub(data_dir, **settings)
+    try:
+        yield hub
+    finally:
+        if hub.process.poll() is None:
+            hub.end(signal.SIGTERM)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Return when `condition` holds; fails when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    """Whether none of them runs."""
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
