@@ -11,6 +11,7 @@ from accounts.errors import TokenRefused
 from accounts.models import User
 from kernel import clock
 from kernel.actors import Actor
+from kernel.http.headers import CHALLENGE
 
 
 class SessionTokenAuthentication(BaseAuthentication):
@@ -34,7 +35,7 @@ class SessionTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """The `WWW-Authenticate` challenge of a 401."""
-        return 'Bearer realm="agent-hub"'
+        return CHALLENGE
 
 
 class NamedPermission(BasePermission):

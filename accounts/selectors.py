@@ -12,6 +12,7 @@ from accounts.models import Organization, Session, User
 from kernel.actors import Actor
 from kernel.errors import NotFound
 
+
 def may(*, user: User, permission: str) -> bool:
     """Whether `user` holds `permission`, as `User.has_perm` decides it for every door."""
     return user.has_perm(permission)
@@ -48,7 +49,7 @@ def get_session(*, token: str, now: datetime) -> Session:
     session = (
         Session.objects.select_related("user", "organization").filter(pk=session_id).first()
     )
-    if session is None or not session.is_alive(now=now) or str(session.user_id) != claims["sub"]:
+    if session is None or not session.is_alive(now=now) or str(session.user_id) != claims.get("sub"):
         raise TokenRefused
     if not (session.user.is_active and session.organization.is_active):
         raise TokenRefused

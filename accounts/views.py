@@ -26,6 +26,7 @@ class PublicAuthViewSet(HubViewSet):
     """What must work without a token."""
 
     noun = "auth"
+    http_method_names = ["post"]
     authentication_classes = []
     permission_classes = [AllowAny]
 
@@ -51,6 +52,7 @@ class ProfileViewSet(HubViewSet):
     """The caller's own account."""
 
     noun = "profile"
+    http_method_names = ["get", "put", "post"]
     permissions: ClassVar = {
         "retrieve": "profile.read",
         "update": "profile.edit",

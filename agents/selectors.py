@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from agents.errors import AgentNotFound, ExecutionNotFound
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
@@ -36,8 +36,10 @@ def list_executions(*, organization_id: UUID) -> QuerySet[AgentExecution]:
 
 
 def get_execution(*, organization_id: UUID, execution_id: UUID) -> AgentExecution:
-    """One execution; raises ExecutionNotFound."""
-    found = list_executions(organization_id=organization_id).filter(pk=execution_id).first()
+    """One execution with its steps in order; raises ExecutionNotFound."""
+    steps = Prefetch("steps", ExecutionStep.objects.order_by("ordinal", "pk"))
+    rows = list_executions(organization_id=organization_id).prefetch_related(steps)
+    found = rows.filter(pk=execution_id).first()
     if found is None:
         raise ExecutionNotFound
     return found
@@ -52,6 +54,6 @@ def list_steps(*, organization_id: UUID, execution_id: UUID) -> QuerySet[Executi
 
 def list_versions(*, organization_id: UUID, agent_id: UUID) -> QuerySet[AgentVersion]:
     """An agent's versions, newest first."""
-    return AgentVersion.objects.filter(
-        organization_id=organization_id, agent_id=agent_id
-    ).order_by("-number", "-pk")
+    return AgentVersion.objects.filter(organization_id=organization_id, agent_id=agent_id).order_by(
+        "-number", "-pk"
+    )

@@ -1,5 +1,6 @@
 """Wire shapes of agents and executions (contract 003 B2, 004 C2)."""
 
+import math
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,10 +23,21 @@ class ToolNames(serializers.ListField):
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 
+class FiniteFloat(serializers.FloatField):
+    """A number, but none of the "nan" and "inf" that DRF takes and JSON cannot hold."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number."""
+        value: float = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
 class RiskRules(serializers.Serializer[Any]):
     """Limits on what an agent may do by itself."""
 
-    max_file_delete_mb = serializers.FloatField(min_value=0, required=False)
+    max_file_delete_mb = FiniteFloat(min_value=0, required=False)
     require_approval_for = ToolNames(max_length=200, required=False)
     block_external_api = serializers.BooleanField(required=False)
 
@@ -47,7 +59,7 @@ class AgentInput(serializers.Serializer[Any]):
     system_prompt = serializers.CharField(
         max_length=PROMPT_LIMIT, allow_blank=True, trim_whitespace=False, default=""
     )
-    temperature = serializers.FloatField(min_value=0, max_value=2, default=0.7)
+    temperature = FiniteFloat(min_value=0, max_value=2, default=0.7)
     max_tokens = serializers.IntegerField(min_value=1, max_value=1_000_000, default=4096)
     enabled_tools = ToolNames(max_length=200, default=list)
     tool_blacklist = ToolNames(max_length=200, default=list)
@@ -58,7 +70,11 @@ class AgentInput(serializers.Serializer[Any]):
         min_value=0, max_value=2_000_000_000, default=0, help_text="0 means no cap."
     )
     daily_budget_usd = serializers.DecimalField(
-        max_digits=12, decimal_places=4, min_value=0, default=Decimal(0), help_text="0 means no cap."
+        max_digits=12,
+        decimal_places=4,
+        min_value=0,
+        default=Decimal(0),
+        help_text="0 means no cap.",
     )
     memory_limit_mb = serializers.IntegerField(min_value=1, max_value=1_000_000, default=512)
     autonomy_level = serializers.ChoiceField(

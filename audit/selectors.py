@@ -40,7 +40,9 @@ class Verdict:
 
 def list_events(*, organization_id: UUID) -> QuerySet[AuditEvent]:
     """An organization's events, newest first."""
-    return AuditEvent.objects.filter(organization_id=organization_id).order_by("-occurred_at", "-pk")
+    return AuditEvent.objects.filter(organization_id=organization_id).order_by(
+        "-occurred_at", "-pk"
+    )
 
 
 def hash_event(event: AuditEvent, *, previous_hash: str, position: int) -> str:
@@ -74,26 +76,35 @@ def verify_all(*, now: datetime) -> Iterator[Verdict]:
 
 def verify(*, organization_id: UUID, now: datetime) -> Verdict:
     """Walk one chain from its start and stop at the first broken, missing or unsealed row."""
+    head = _head(organization_id)  # before the walk: what is sealed meanwhile is beyond it
     position, tip = 0, ""
     while True:
         page = list(
-            AuditEvent.objects.filter(organization_id=organization_id, position__gt=position)
-            .order_by("position")[:PAGE]
+            AuditEvent.objects.filter(
+                organization_id=organization_id, position__gt=position
+            ).order_by("position")[:PAGE]
         )
         for event in page:
             if fault := _check(event, position=position, tip=tip):
                 return Verdict(organization_id, position, fault)
             position, tip = position + 1, event.hash
+            if position == head.position and tip != head.hash:
+                return Verdict(organization_id, position, _altered_head(organization_id, position))
         if len(page) < PAGE:
             break
-    return Verdict(organization_id, position, _check_end(organization_id, position, tip, now))
+    fault = _check_end(head, position) or _overdue(organization_id, now)
+    return Verdict(organization_id, position, fault)
 
 
 def _check(event: AuditEvent, *, position: int, tip: str) -> Fault | None:
     expected = position + 1
     if event.position != expected:
         return Fault(
-            event.organization_id, expected, None, "missing", f"The row at position {expected} is missing."
+            event.organization_id,
+            expected,
+            None,
+            "missing",
+            f"The row at position {expected} is missing.",
         )
     if event.previous_hash != tip or event.hash != hash_event(
         event, previous_hash=tip, position=expected
@@ -108,19 +119,28 @@ def _check(event: AuditEvent, *, position: int, tip: str) -> Fault | None:
     return None
 
 
-def _check_end(
-    organization_id: UUID, position: int, tip: str, now: datetime
-) -> Fault | None:
-    head = AuditChain.objects.filter(pk=organization_id).first()
-    if head is not None and head.position > position:
+def _head(organization_id: UUID) -> AuditChain:
+    found = AuditChain.objects.filter(pk=organization_id).first()
+    return found or AuditChain(organization_id=organization_id)
+
+
+def _check_end(head: AuditChain, position: int) -> Fault | None:
+    if position < head.position:
         lost = position + 1
         return Fault(
-            organization_id, lost, None, "missing", f"The row at position {lost} is missing."
+            head.organization_id, lost, None, "missing", f"The row at position {lost} is missing."
         )
-    if (head.hash if head else "") != tip and (head is None or head.position == position):
-        return Fault(
-            organization_id, position, None, "broken", "The head of the chain does not match its last row."
-        )
+    if position > _head(head.organization_id).position:
+        return _altered_head(head.organization_id, position)
+    return None
+
+
+def _altered_head(organization_id: UUID, position: int) -> Fault:
+    sentence = "The head of the chain does not match its last row."
+    return Fault(organization_id, position, None, "broken", sentence)
+
+
+def _overdue(organization_id: UUID, now: datetime) -> Fault | None:
     overdue = (
         AuditEvent.objects.filter(
             organization_id=organization_id, position=None, occurred_at__lt=now - SEALED_WITHIN

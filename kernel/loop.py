@@ -76,7 +76,7 @@ class Loop:
 
 def get() -> Loop:
     """The process's loop, started on first use."""
-    global _running  # noqa: PLW0603 - one per process is the point
+    global _running
     with _lock:
         if _running is None:
             _running = Loop()
@@ -85,7 +85,7 @@ def get() -> Loop:
 
 def stop(*, timeout: float) -> bool:
     """Drain and end the process's loop, if it ever started; True if nothing was cut off."""
-    global _running  # noqa: PLW0603 - one per process is the point
+    global _running
     with _lock:
         loop, _running = _running, None
     return loop.stop(timeout=timeout) if loop else True

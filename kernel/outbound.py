@@ -199,10 +199,16 @@ def fetch(
     max_bytes: int = DEFAULT_MAX_BYTES,
     deadline_seconds: float = 30,
 ) -> Reply:
-    """The blocking twin of `fetch_async`; the deadline is checked between the client's waits."""
+    """The blocking twin of `fetch_async`.
+
+    The deadline bounds each wait and is checked between two pieces of the body, so a server that
+    drips its headers can overrun it.
+    """
     deadline = time.monotonic() + deadline_seconds
     try:
         request = _request(client, method, url, headers, content)
+        wait = min(deadline_seconds, client.timeout.read or deadline_seconds)
+        request.extensions["timeout"] = httpx.Timeout(wait).as_dict()
         answer = client.send(request, stream=True, follow_redirects=follow_redirects)
         try:
             body = _BoundedBody(answer, max_bytes)

@@ -1,9 +1,9 @@
 """Console pages of knowledge."""
 
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import selectors as accounts
@@ -30,7 +30,7 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
 
     view_permission = "knowledge.read"
     edit_permission = "knowledge.edit"
-    list_display: ClassVar = ("title", "category", "source", "chunk_count", "created_at")
+    list_display: ClassVar = ("title", "category", "source", "created_at")
     list_filter: ClassVar = ("category",)
     search_fields: ClassVar = ("title",)
     search_help_text = "Words of a passage, or a part of the title or content."
@@ -41,9 +41,8 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
     readonly_fields: ClassVar = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeEntry]:
-        """The organization's entries with the number of their passages."""
-        rows = selectors.list_entries(organization_id=_viewer(request).organization_id)
-        return rows.annotate(chunk_total=Count("chunks"))
+        """The organization's entries."""
+        return selectors.list_entries(organization_id=_viewer(request).organization_id)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[KnowledgeEntry], search_term: str
@@ -55,11 +54,6 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
             queryset, organization_id=_viewer(request).organization_id, query=search_term
         )
         return matching, False
-
-    @admin.display(description="passages", ordering="chunk_total")
-    def chunk_count(self, entry: Any) -> int:
-        """How many passages the entry was cut into."""
-        return int(entry.chunk_total)
 
     def has_delete_entries_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered."""

@@ -12,7 +12,9 @@ class EntryFilter(filters.FilterSet):
 
     category = filters.CharFilter(max_length=64)
     tag = filters.CharFilter(max_length=64, method="having_tag")
-    search = filters.CharFilter(max_length=500, method="matching")
+    search = filters.CharFilter(
+        max_length=500, method="matching", help_text="Words, or a part of title or content."
+    )
 
     def having_tag(
         self, rows: QuerySet[KnowledgeEntry], name: str, value: str

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from knowledge.models import KnowledgeEntry
@@ -64,6 +65,7 @@ class EntryItemOutput(EntryOutput):
         fields = [*EntryOutput.Meta.fields, "passages"]
         read_only_fields = fields
 
+    @extend_schema_field(PassageOutput(many=True))
     def get_passages(self, entry: KnowledgeEntry) -> list[dict[str, Any]]:
         """From the context: the view looks them up for the whole page at once."""
         found = self.context["passages"].get(entry.pk, [])

@@ -3,7 +3,6 @@
 from typing import ClassVar
 from uuid import UUID
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +20,7 @@ class KnowledgeViewSet(HubViewSet):
     """What the organization knows."""
 
     noun = "knowledge"
+    queryset = KnowledgeEntry.objects.none()
     http_method_names = ["get", "post", "delete"]
     permissions: ClassVar = {
         "list": "knowledge.read",
@@ -30,10 +30,6 @@ class KnowledgeViewSet(HubViewSet):
     }
     filterset_class = EntryFilter
 
-    def get_queryset(self) -> QuerySet[KnowledgeEntry]:
-        """The organization's entries."""
-        return selectors.list_entries(organization_id=self.organization_id)
-
     def find_subject(self, subject_id: UUID) -> KnowledgeEntry:
         """One entry."""
         return selectors.get_entry(organization_id=self.organization_id, entry_id=subject_id)
@@ -41,10 +37,12 @@ class KnowledgeViewSet(HubViewSet):
     @extend_schema(responses={200: EntryItemOutput(many=True)})
     def list(self, request: Request) -> Response:
         """Entries, newest first; with `search` the best first, each with its passages."""
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        query = request.query_params.get("search", "")
+        listed = selectors.list_entries(organization_id=self.organization_id)
+        rows = self.paginate_queryset(self.filter_queryset(listed)) or []
         passages = selectors.find_passages(
-            organization_id=self.organization_id, entry_ids=[row.pk for row in rows], query=query
+            organization_id=self.organization_id,
+            entry_ids=[row.pk for row in rows],
+            query=request.query_params.get("search", ""),
         )
         items = EntryItemOutput(rows, many=True, context={"passages": passages})
         return self.get_paginated_response(items.data)

@@ -1,7 +1,6 @@
 """Console pages of tasks."""
 
 from typing import Any, ClassVar
-
 from uuid import UUID
 
 from django.contrib import admin
@@ -39,7 +38,10 @@ class TaskAdmin(ConsoleAdmin):
     change_form_after_template = "console/task_timeline.html"
     fieldsets: ClassVar = (
         (None, {"fields": ("title", "status", "priority", "agent", "result", "error")}),
-        ("Asked", {"classes": ["tab"], "fields": ("description", "instructions", "required_tools")}),
+        (
+            "Asked",
+            {"classes": ["tab"], "fields": ("description", "instructions", "required_tools")},
+        ),
         (
             "Progress",
             {

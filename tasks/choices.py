@@ -50,19 +50,22 @@ class AttemptOutcome(TextChoices):
 
 
 OPEN: Final = frozenset(
-    {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.REVIEW}
+    {
+        TaskStatus.PENDING,
+        TaskStatus.QUEUED,
+        TaskStatus.ASSIGNED,
+        TaskStatus.IN_PROGRESS,
+        TaskStatus.REVIEW,
+    }
 )
 WAITING: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED})
 
-# From each status, where a task may go next.
+# From each status, where a person may send a task; only the hub itself fails one that waits, when
+# its deadline passes.
 TRANSITIONS: Final[Mapping[str, frozenset[str]]] = {
-    TaskStatus.PENDING: frozenset(
-        {TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.CANCELLED, TaskStatus.FAILED}
-    ),
-    TaskStatus.QUEUED: frozenset({TaskStatus.ASSIGNED, TaskStatus.CANCELLED, TaskStatus.FAILED}),
-    TaskStatus.ASSIGNED: frozenset(
-        {TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED, TaskStatus.FAILED}
-    ),
+    TaskStatus.PENDING: frozenset({TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.CANCELLED}),
+    TaskStatus.QUEUED: frozenset({TaskStatus.ASSIGNED, TaskStatus.CANCELLED}),
+    TaskStatus.ASSIGNED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED}),
     TaskStatus.IN_PROGRESS: frozenset(
         {TaskStatus.REVIEW, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
     ),

@@ -38,6 +38,13 @@ class TaskFixed(Conflict):
     message = "Only tasks that wait can be changed. Cancel this one and create another."
 
 
+class AgentFull(Conflict):
+    """The agent works on as many tasks as its configuration allows."""
+
+    code = "task.agent_full"
+    message = "The agent has no free slot. Wait, or raise its `max_concurrent_tasks`."
+
+
 class LeaseLost(Conflict):
     """The fencing token is out of date: another worker, a person or a sweep took the task over."""
 

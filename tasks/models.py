@@ -18,9 +18,7 @@ class Task(TenantRow):
     title = models.CharField(max_length=500)
     description = models.TextField(blank=True)
     instructions = models.TextField(blank=True)
-    priority = models.CharField(
-        max_length=16, choices=TaskPriority, default=TaskPriority.MEDIUM
-    )
+    priority = models.CharField(max_length=16, choices=TaskPriority, default=TaskPriority.MEDIUM)
     priority_rank = models.PositiveSmallIntegerField(
         choices=PriorityRank, default=PriorityRank.MEDIUM
     )
@@ -30,7 +28,7 @@ class Task(TenantRow):
     deadline = models.DateTimeField(null=True, blank=True)
     max_retries = models.PositiveSmallIntegerField(default=3)
     retry_count = models.PositiveSmallIntegerField(default=0)
-    result = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no result yet
+    result = models.TextField(null=True, blank=True)
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=64, blank=True)
     output_files = models.JSONField(default=list, blank=True)

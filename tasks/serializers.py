@@ -10,6 +10,7 @@ from tasks.models import Task, TaskAttempt
 
 TEXT_LIMIT: Final = 200_000
 METADATA_LIMIT: Final = 64_000
+METADATA_DEPTH: Final = 50  # orjson writes 254 levels, and pages add some of their own
 
 
 class Metadata(serializers.DictField):
@@ -18,12 +19,26 @@ class Metadata(serializers.DictField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """The object, if it fits and PostgreSQL can hold it."""
         value: dict[str, Any] = super().to_internal_value(data)
-        written = orjson.dumps(value)
-        if len(written) > METADATA_LIMIT:
+        if _is_deep(value, METADATA_DEPTH):
+            raise serializers.ValidationError(f"Nest at most {METADATA_DEPTH} levels.")
+        if len(orjson.dumps(value)) > METADATA_LIMIT:
             raise serializers.ValidationError("Send at most 64 KB.", code="max_length")
-        if rb"\u0000" in written:
+        if _holds_nul(value):
             raise serializers.ValidationError("Null characters are not allowed.")
         return value
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deep(item, levels - 1) for item in inner)
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_holds_nul(item) for item in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 class TaskInput(serializers.Serializer[Any]):
@@ -125,4 +140,13 @@ class AttemptOutput(serializers.ModelSerializer[TaskAttempt]):
 
     class Meta:
         model = TaskAttempt
-        fields = ["id", "number", "version", "worker", "outcome", "error", "created_at", "finished_at"]
+        fields = [
+            "id",
+            "number",
+            "version",
+            "worker",
+            "outcome",
+            "error",
+            "created_at",
+            "finished_at",
+        ]

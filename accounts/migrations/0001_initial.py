@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.functions.text
-import kernel.clock
-import kernel.ids
 from django.conf import settings
 from django.db import migrations, models
+
+import kernel.clock
+import kernel.ids
 
 
 class Migration(migrations.Migration):

@@ -123,10 +123,10 @@ def lock_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
 
     Whoever changes an agent's work locks the agent before the task: one order, no deadlock.
     """
+    # Without its version: PostgreSQL re-reads a row that it waited for, but not the joined one.
     agent = (
         Agent.objects.alive()
-        .select_for_update(no_key=True, of=("self",))
-        .select_related("current_version")
+        .select_for_update(no_key=True)
         .filter(organization_id=organization_id, pk=agent_id)
         .first()
     )

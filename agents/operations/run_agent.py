@@ -110,7 +110,7 @@ class ExecutionJournal:
             **what,
         )
 
-    def _show(self, type: str, **data: Any) -> None:  # noqa: A002 - the wire's word
+    def _show(self, type: str, **data: Any) -> None:
         events.stream(
             organization_id=self._execution.organization_id,
             type=type,

@@ -24,8 +24,9 @@ _NOT_TOPICS: Final = frozenset(
         "a about am an and answer any are as at be been but by calculate can cite compute could "
         "describe did do does equals explain fetch find for from get give had has have how i if "
         "in into is it its just list look make may me more much must my name not of on one or our "
-        "out passage passages please question result returns say search shall should show so sources sum summarise "
-        "summarize tell than that the their them then there these they this those to up use using "
+        "out passage passages please question result returns say search shall should show so "
+        "sources sum summarise summarize tell than that the their them then there these they this "
+        "those to up use using "
         "was we were what when where which who why will with would you your",
     )
 )
@@ -53,7 +54,7 @@ def first_calls(
     asks = _ASKING.search(prompt) or "knowledge" in instructions.lower()
     if "knowledge_search" in tools and topics and asks:
         calls.append(PlannedCall("knowledge_search", {"query": " ".join(topics)}))
-    return calls + _named(prompt, instructions, tools)
+    return calls + _named(prompt, tools)
 
 
 def wider_search(prompt: str) -> PlannedCall | None:
@@ -94,16 +95,17 @@ def _is_meant_as_arithmetic(written: str) -> bool:
     return bool(set(operators) - {"-", "/"}) or " " in written
 
 
-def _named(
-    prompt: str, instructions: str, tools: Mapping[str, Mapping[str, Any]]
-) -> list[PlannedCall]:
-    said = f"{prompt}\n{instructions}".lower().replace("_", " ")
+def _named(prompt: str, tools: Mapping[str, Mapping[str, Any]]) -> list[PlannedCall]:
+    said = prompt.lower().replace("_", " ")
     calls = []
     for name, schema in tools.items():
         if name in {"http_get", "calculator", "knowledge_search"}:
             continue
+        words = re.escape(name.lower().replace("_", " "))
+        named = re.search(rf"\b{words}\b", said)
+        forbidden = re.search(rf"(\b(not|never|without)|n't)\b(\W+\w+){{0,3}}?\W+{words}\b", said)
         arguments = _arguments(schema, prompt)
-        if name.lower().replace("_", " ") in said and arguments is not None:
+        if named and not forbidden and arguments is not None:
             calls.append(PlannedCall(name, arguments))
     return calls
 

@@ -150,6 +150,8 @@ class _Loop:
     def _check_answer(self, answer: ModelResponse) -> None:
         if answer.finish_reason == "content_filter":
             raise RunStopped(failures.filtered(self._spec.provider))
+        if answer.finish_reason == "error":
+            raise RunStopped(failures.bad_response(self._spec.provider))
         if not history.tool_calls(answer) and not history.text_of(answer).strip():
             at_limit = answer.finish_reason == "length"
             raise RunStopped(failures.empty_answer(self._spec.provider, at_limit=at_limit))

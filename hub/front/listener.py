@@ -30,6 +30,7 @@ class Listener:
         self._deliver = deliver
         self._last: int | None = None
         self._lost = False
+        self._gap_left_open = False
 
     async def run(self) -> None:
         """Until cancelled: listen, and connect again whenever Redis is lost."""
@@ -81,8 +82,11 @@ class Listener:
                 self._last = await database.ask(selectors.get_last_sequence)
             while await self._read_batch(self._last) == BATCH:
                 pass
+            self._gap_left_open = False
         except DatabaseError as error:
-            log.warning("hub.front.gap_not_filled", error=type(error).__name__)
+            if not self._gap_left_open:
+                log.warning("hub.front.gap_not_filled", error=type(error).__name__)
+            self._gap_left_open = True
 
     async def _read_batch(self, last: int) -> int:
         rows = await database.ask(selectors.list_since, sequence=last, limit=BATCH)

@@ -19,9 +19,7 @@ EXACT_TOTAL: Final = 10_000
 class BoundedPagination(BasePagination):
     """`{items, total, total_exact, limit, offset, next}`; `skip` is another name for `offset`."""
 
-    def paginate_queryset(
-        self, queryset: Any, request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The asked page of `queryset`, which must be ordered down to its primary key."""
         if not queryset.query.order_by or str(queryset.query.order_by[-1]).lstrip("-") != "pk":
             raise ImproperlyConfigured(f"{type(view).__name__} lists rows in no fixed order.")

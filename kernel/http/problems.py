@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from kernel.errors import DomainError
+from kernel.http.headers import CHALLENGE
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
-NUL: Final = "\x00"
 
 # What Django and DRF raise on their own: exception -> (status, code, title, sentence).
 _FOREIGN: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
@@ -120,5 +120,7 @@ def _headers(error: Exception) -> Iterator[tuple[str, str]]:
             yield "WWW-Authenticate", challenge
         if (wait := getattr(error, "wait", None)) is not None:
             yield "Retry-After", str(max(1, int(wait)))
+    if isinstance(error, DomainError) and error.status == 401:
+        yield "WWW-Authenticate", CHALLENGE
     if isinstance(error, DomainError) and "retry_after_seconds" in error.data:
         yield "Retry-After", str(error.data["retry_after_seconds"])

@@ -61,7 +61,10 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
 
 def describe_problems(
-    result: dict[str, Any], generator: Any, request: Any, public: bool  # noqa: FBT001 - spectacular's hook
+    result: dict[str, Any],
+    generator: Any,
+    request: Any,
+    public: bool,  # noqa: FBT001 - spectacular's hook
 ) -> dict[str, Any]:
     """Add the problem component and the errors each operation can answer."""
     result["components"]["schemas"]["Problem"] = PROBLEM

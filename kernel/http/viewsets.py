@@ -5,6 +5,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -15,7 +16,7 @@ from kernel.errors import Invalid
 
 
 class HubViewSet(GenericViewSet[Any]):
-    """Order of refusal: 401, 404 (not visible), 403, 422, 409 (contract decisions, 1).
+    """Order of refusal: 401, 405, 404 (not visible), 403, 422, 409 (contract decisions, 1).
 
     A subclass names the permission of each action in `permissions` (an action without one is
     refused), answers `find_subject` for detail routes and `get_queryset` for lists.
@@ -23,6 +24,9 @@ class HubViewSet(GenericViewSet[Any]):
 
     permissions: ClassVar[Mapping[str, str]] = {}
     subject: Any = None
+    lookup_value_regex = (
+        "[^/]+"  # a malformed id with a dot is 422 like any other, not an unknown route
+    )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """As DRF's, but an object that the caller cannot see is 404 before it is 403."""
@@ -31,6 +35,9 @@ class HubViewSet(GenericViewSet[Any]):
         request.accepted_renderer, request.accepted_media_type = negotiated
         self.perform_authentication(request)
         malformed = False
+        known = not self.authentication_classes or request.user is not None
+        if known and request.method not in self.allowed_methods:
+            raise MethodNotAllowed(str(request.method))
         if self.detail and request.user is not None:
             malformed = not self._load_subject(kwargs[self.lookup_url_kwarg or self.lookup_field])
         self.check_permissions(request)

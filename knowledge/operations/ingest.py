@@ -29,7 +29,8 @@ def ingest_document(
     title = (heading or document.name)[:500]
     digest = _digest(title, category, document.content)
     _take_turns(organization_id, document.source)
-    entry = _ingested(organization_id).filter(source=document.source).first()
+    # Locked, or saving could bring an entry back to life that is being deleted.
+    entry = _ingested(organization_id).select_for_update().filter(source=document.source).first()
     if entry is not None and entry.content_hash == digest:
         return Ingested.UNCHANGED
     outcome = Ingested.NEW if entry is None else Ingested.CHANGED

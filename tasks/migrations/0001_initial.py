@@ -2,107 +2,241 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.db import migrations, models
+
 import kernel.clock
 import kernel.ids
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('agents', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("agents", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('title', models.CharField(max_length=500)),
-                ('description', models.TextField(blank=True)),
-                ('instructions', models.TextField(blank=True)),
-                ('priority', models.CharField(choices=[('critical', 'Critical'), ('high', 'High'), ('medium', 'Medium'), ('low', 'Low')], default='medium', max_length=16)),
-                ('priority_rank', models.PositiveSmallIntegerField(choices=[(0, 'Critical'), (1, 'High'), (2, 'Medium'), (3, 'Low')], default=2)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('queued', 'Queued'), ('assigned', 'Assigned'), ('in_progress', 'In progress'), ('review', 'Review'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=16)),
-                ('required_tools', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=128), blank=True, default=list, size=None)),
-                ('deadline', models.DateTimeField(blank=True, null=True)),
-                ('max_retries', models.PositiveSmallIntegerField(default=3)),
-                ('retry_count', models.PositiveSmallIntegerField(default=0)),
-                ('result', models.TextField(blank=True, null=True)),
-                ('error', models.TextField(blank=True)),
-                ('error_kind', models.CharField(blank=True, max_length=64)),
-                ('output_files', models.JSONField(blank=True, default=list)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('assigned_by', models.CharField(blank=True, max_length=128)),
-                ('workflow_id', models.UUIDField(blank=True, null=True)),
-                ('progress_percent', models.PositiveSmallIntegerField(default=0)),
-                ('estimated_duration_seconds', models.PositiveIntegerField(blank=True, null=True)),
-                ('actual_duration_seconds', models.FloatField(blank=True, null=True)),
-                ('cost_tokens', models.PositiveBigIntegerField(default=0)),
-                ('cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=18)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('available_at', models.DateTimeField()),
-                ('attempt_count', models.PositiveIntegerField(default=0)),
-                ('fencing_token', models.PositiveBigIntegerField(default=0)),
-                ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('agent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.agent')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
-                ('parent_task', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tasks.task')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("title", models.CharField(max_length=500)),
+                ("description", models.TextField(blank=True)),
+                ("instructions", models.TextField(blank=True)),
+                (
+                    "priority",
+                    models.CharField(
+                        choices=[
+                            ("critical", "Critical"),
+                            ("high", "High"),
+                            ("medium", "Medium"),
+                            ("low", "Low"),
+                        ],
+                        default="medium",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "priority_rank",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "Critical"), (1, "High"), (2, "Medium"), (3, "Low")], default=2
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("queued", "Queued"),
+                            ("assigned", "Assigned"),
+                            ("in_progress", "In progress"),
+                            ("review", "Review"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "required_tools",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=128),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("deadline", models.DateTimeField(blank=True, null=True)),
+                ("max_retries", models.PositiveSmallIntegerField(default=3)),
+                ("retry_count", models.PositiveSmallIntegerField(default=0)),
+                ("result", models.TextField(blank=True, null=True)),
+                ("error", models.TextField(blank=True)),
+                ("error_kind", models.CharField(blank=True, max_length=64)),
+                ("output_files", models.JSONField(blank=True, default=list)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("assigned_by", models.CharField(blank=True, max_length=128)),
+                ("workflow_id", models.UUIDField(blank=True, null=True)),
+                ("progress_percent", models.PositiveSmallIntegerField(default=0)),
+                ("estimated_duration_seconds", models.PositiveIntegerField(blank=True, null=True)),
+                ("actual_duration_seconds", models.FloatField(blank=True, null=True)),
+                ("cost_tokens", models.PositiveBigIntegerField(default=0)),
+                ("cost_usd", models.DecimalField(decimal_places=8, default=0, max_digits=18)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                ("available_at", models.DateTimeField()),
+                ("attempt_count", models.PositiveIntegerField(default=0)),
+                ("fencing_token", models.PositiveBigIntegerField(default=0)),
+                ("lease_expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="agents.agent",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
+                (
+                    "parent_task",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="tasks.task",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TaskAttempt',
+            name="TaskAttempt",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('number', models.PositiveIntegerField()),
-                ('fencing_token', models.PositiveBigIntegerField()),
-                ('worker', models.CharField(max_length=255)),
-                ('outcome', models.CharField(choices=[('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('timed_out', 'Timed out'), ('cancelled', 'Cancelled'), ('lost', 'Lost'), ('returned', 'Returned')], default='running', max_length=16)),
-                ('error', models.TextField(blank=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='tasks.task')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.agentversion')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("number", models.PositiveIntegerField()),
+                ("fencing_token", models.PositiveBigIntegerField()),
+                ("worker", models.CharField(max_length=255)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("timed_out", "Timed out"),
+                            ("cancelled", "Cancelled"),
+                            ("lost", "Lost"),
+                            ("returned", "Returned"),
+                        ],
+                        default="running",
+                        max_length=16,
+                    ),
+                ),
+                ("error", models.TextField(blank=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="tasks.task",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="agents.agentversion",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['organization', '-created_at'], name='task_newest'),
+            model_name="task",
+            index=models.Index(fields=["organization", "-created_at"], name="task_newest"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['agent', '-created_at'], name='task_agent'),
+            model_name="task",
+            index=models.Index(fields=["agent", "-created_at"], name="task_agent"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status', 'assigned')), fields=['priority_rank', 'available_at', 'id'], name='task_claimable'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", "assigned")),
+                fields=["priority_rank", "available_at", "id"],
+                name="task_claimable",
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status__in', ['pending', 'queued'])), fields=['priority_rank', 'created_at', 'id'], name='task_unassigned'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status__in", ["pending", "queued"])),
+                fields=["priority_rank", "created_at", "id"],
+                name="task_unassigned",
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status', 'in_progress')), fields=['lease_expires_at'], name='task_lease'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", "in_progress")),
+                fields=["lease_expires_at"],
+                name="task_lease",
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status', 'in_progress')), fields=['agent'], name='task_running'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", "in_progress")), fields=["agent"], name="task_running"
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status__in', ['pending', 'queued', 'assigned']), ('deadline__isnull', False)), fields=['deadline'], name='task_deadline'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(
+                    ("status__in", ["pending", "queued", "assigned"]), ("deadline__isnull", False)
+                ),
+                fields=["deadline"],
+                name="task_deadline",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='taskattempt',
-            constraint=models.UniqueConstraint(fields=('task', 'number'), name='task_attempt_number'),
+            model_name="taskattempt",
+            constraint=models.UniqueConstraint(
+                fields=("task", "number"), name="task_attempt_number"
+            ),
         ),
     ]

@@ -8,7 +8,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    Count,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    prefetch_related_objects,
+)
 from django.db.models.functions import Coalesce
 
 from agents.choices import AgentKind, AgentStatus
@@ -49,11 +58,13 @@ def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> 
         return []
     agents = _lock_agents({agent_id for _, agent_id in asked})
     chosen = _within_limits(asked, agents)
-    tasks = list(
-        Task.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
-        .filter(pk__in=chosen, status=TaskStatus.ASSIGNED)
+    locked = (
+        Task.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(pk__in=chosen, status=TaskStatus.ASSIGNED, available_at__lte=now)
         .order_by("priority_rank", "available_at", "pk")
     )
+    # While we waited for its agent, a task may have gone to another one.
+    tasks = [task for task in locked if task.agent_id == chosen[task.pk]]
     if not tasks:
         return []
     Task.objects.filter(pk__in=[task.pk for task in tasks]).update(
@@ -67,9 +78,7 @@ def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> 
     return _open_attempts(tasks, agents, worker, now)
 
 
-def renew_leases(
-    *, held: Sequence[tuple[UUID, int]], lease: timedelta, now: datetime
-) -> set[UUID]:
+def renew_leases(*, held: Sequence[tuple[UUID, int]], lease: timedelta, now: datetime) -> set[UUID]:
     """Prolong the leases on `(task id, fencing token)` in one statement; the ids still held."""
     return _held(
         "UPDATE tasks_task AS task SET lease_expires_at = %s"
@@ -123,31 +132,33 @@ def _claimable(now: datetime) -> QuerySet[Task]:
 
 
 def _lock_agents(agent_ids: set[UUID]) -> dict[UUID, Agent]:
-    rows = (
-        Agent.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("current_version")
+    rows = list(
+        Agent.objects.select_for_update(no_key=True)
         .filter(pk__in=agent_ids, is_active=True, deleted_at=None, status__in=READY)
         .order_by("pk")  # one order for all claimers: no deadlock
     )
+    # Read after the locks: a join would show the version from before the wait.
+    prefetch_related_objects(rows, "current_version")
     return {agent.pk: agent for agent in rows}
 
 
 def _within_limits(
     asked: Sequence[tuple[UUID, UUID]], agents: dict[UUID, Agent]
-) -> list[UUID]:
+) -> dict[UUID, UUID]:
+    """Those of the asked `(task, agent)` for which their agent has room."""
     taken = Counter(
         Task.objects.filter(agent__in=agents, status=TaskStatus.IN_PROGRESS).values_list(
             "agent_id", flat=True
         )
     )
-    chosen: list[UUID] = []
+    chosen: dict[UUID, UUID] = {}
     for task_id, agent_id in asked:
         agent = agents.get(agent_id)
         if agent is None or agent.current_version is None:
             continue
         if taken[agent.pk] < agent.current_version.max_concurrent_tasks:
             taken[agent.pk] += 1
-            chosen.append(task_id)
+            chosen[task_id] = agent.pk
     return chosen
 
 

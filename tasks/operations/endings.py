@@ -152,9 +152,7 @@ def _lock_claimed(claim: Claim) -> Task:
     return task
 
 
-def _end_attempt(
-    task: Task, outcome: AttemptOutcome, error: str, now: datetime
-) -> None:
+def _end_attempt(task: Task, outcome: AttemptOutcome, error: str, now: datetime) -> None:
     TaskAttempt.objects.filter(task=task, outcome=AttemptOutcome.RUNNING).update(
         outcome=outcome,
         error=error,
@@ -207,7 +205,7 @@ def _fail_or_retry(task: Task, failure: RunFailure, now: datetime) -> None:
 def backoff(retries: int, retry_after_seconds: float | None) -> timedelta:
     """How long to wait: doubling from 2 s up to 5 min, half of it random, never less than asked."""
     full = min(FIRST_BACKOFF_SECONDS * 2**retries, LONGEST_BACKOFF_SECONDS)
-    jittered = full / 2 + random.random() * full / 2  # noqa: S311 - spreads load, hides nothing
+    jittered = full / 2 + random.random() * full / 2
     return timedelta(seconds=max(jittered, retry_after_seconds or 0))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from audit import operations as audit
@@ -73,7 +74,6 @@ def shown(task: Task) -> dict[str, Any]:
         "retry_count": task.retry_count,
         "error": task.error,
         "cost_tokens": task.cost_tokens,
-        "cost_usd": task.cost_usd,
+        "cost_usd": f"{Decimal(task.cost_usd):f}",
         "updated_at": task.updated_at,
     }
-

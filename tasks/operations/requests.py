@@ -10,10 +10,10 @@ from django.db import transaction
 from agents import selectors as agents
 from agents.errors import AgentNotFound
 from agents.models import Agent
-from agents.operations import catalogue
+from agents.operations import catalogue, registry
 from kernel import jobs
 from kernel.actors import Actor
-from kernel.errors import Invalid
+from kernel.errors import Conflict, Invalid
 from tasks.choices import (
     OPEN,
     TRANSITIONS,
@@ -23,6 +23,7 @@ from tasks.choices import (
     TaskStatus,
 )
 from tasks.errors import (
+    AgentFull,
     RetriesExhausted,
     TaskFixed,
     TaskNotCancellable,
@@ -81,10 +82,15 @@ def update_task(
     rest = dict(values)
     status = rest.pop("status", None)
     changes = {k: v for k, v in rest.items() if getattr(task, k) != v}
+    before = task.status
     if changes:
         _change(task, changes, actor, now)
     if status is not None and status != task.status:
-        _move(task, status, actor, now)
+        _move(task, status, now)
+    if changes or task.status != before:
+        task.updated_at = now
+        task.save()
+        _settle(task, before, actor, now, {"fields": sorted(changes)})
     return task
 
 
@@ -94,29 +100,33 @@ def cancel_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: date
     task = lock_task(organization_id=organization_id, task_id=task_id)
     if task.status not in OPEN:
         raise TaskNotCancellable
-    _move(task, TaskStatus.CANCELLED, actor, now)
-    return task
+    return _move_alone(task, TaskStatus.CANCELLED, actor, now)
 
 
 @transaction.atomic
 def retry_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: datetime) -> Task:
     """Put a failed task back to work. Raises TransitionRefused or RetriesExhausted."""
     task = lock_task(organization_id=organization_id, task_id=task_id)
-    _move(task, TaskStatus.PENDING, actor, now)
-    return task
+    return _move_alone(task, TaskStatus.PENDING, actor, now)
 
 
 def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
-    """The task, locked after its agent (the order that everybody keeps). Raises TaskNotFound."""
-    task = Task.objects.filter(organization_id=organization_id, pk=task_id).first()
-    if task is not None and task.agent_id:
-        Agent.objects.select_for_update(no_key=True).filter(pk=task.agent_id).first()
-    locked = Task.objects.select_for_update(no_key=True).filter(
-        organization_id=organization_id, pk=task_id
-    )
-    found = locked.first()
+    """The task, locked after its agent (the order that everybody keeps).
+
+    Raises TaskNotFound, or Conflict when it goes from one agent to another at this moment.
+    """
+    rows = Task.objects.filter(organization_id=organization_id, pk=task_id)
+    seen = rows.values_list("agent_id", flat=True).first()
+    if seen is not None:
+        Agent.objects.select_for_update(no_key=True).filter(pk=seen).first()
+    found = rows.select_for_update(no_key=True).first()
     if found is None:
         raise TaskNotFound
+    if found.agent_id not in {None, seen}:
+        # Against the order, so without waiting: two that wait for each other would be a deadlock.
+        late = Agent.objects.select_for_update(no_key=True, skip_locked=True)
+        if not late.filter(pk=found.agent_id).values_list("pk", flat=True):
+            raise Conflict
     return found
 
 
@@ -126,16 +136,11 @@ def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) ->
     if task.status not in OPEN:
         raise TaskFixed
     if "agent_id" in changes:
-        _reassign(task, changes.pop("agent_id"), actor)
-        changes["agent"] = task.agent
+        _reassign(task, changes["agent_id"], actor)
     _check(changes, now)
-    for name, value in changes.items():
-        setattr(task, name, value)
+    for name in changes.keys() - {"agent_id"}:
+        setattr(task, name, changes[name])
     task.priority_rank = _rank(task.priority)
-    task.updated_at = now
-    task.save()
-    details = {"fields": sorted(changes), "status": task.status}
-    records.note(task, "task.update", "task.updated", actor, now, details)
     jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
 
 
@@ -146,7 +151,33 @@ def _reassign(task: Task, agent_id: UUID | None, actor: Actor) -> None:
     task.assigned_by = str(actor) if task.agent else ""
 
 
-def _move(task: Task, status: str, actor: Actor, now: datetime) -> None:
+def _move_alone(task: Task, status: str, actor: Actor, now: datetime) -> Task:
+    before = task.status
+    _move(task, status, now)
+    task.updated_at = now
+    task.save()
+    _settle(task, before, actor, now)
+    return task
+
+
+def _settle(
+    task: Task,
+    before: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """What follows from the saved task: its agent's status, one audit row, one event."""
+    if before == TaskStatus.IN_PROGRESS != task.status:
+        endings.rest_agent(task=task, now=now)
+    if task.status != before:
+        records.moved(task, before, actor, now, details)
+    else:
+        shown = {"status": task.status, **(details or {})}
+        records.note(task, "task.update", "task.updated", actor, now, shown)
+
+
+def _move(task: Task, status: str, now: datetime) -> None:
     """Change the status as a person asked; a running worker is fenced off."""
     if status not in TRANSITIONS[task.status]:
         raise TransitionRefused(
@@ -157,31 +188,43 @@ def _move(task: Task, status: str, actor: Actor, now: datetime) -> None:
         raise Invalid.field("agent_id", "Name the agent to assign the task to.")
     if task.status == TaskStatus.FAILED and task.retry_count >= task.max_retries:
         raise RetriesExhausted
-    before = task.status
-    if before == TaskStatus.IN_PROGRESS:
+    if task.status == TaskStatus.IN_PROGRESS:
         endings.fence_off(task, AttemptOutcome.CANCELLED, now)
     _enter(task, status, now)
-    task.updated_at = now
-    task.save()
-    if before == TaskStatus.IN_PROGRESS:
-        endings.rest_agent(task=task, now=now)
-    records.moved(task, before, actor, now)
 
 
 def _enter(task: Task, status: str, now: datetime) -> None:
     if status == TaskStatus.PENDING:
         task.retry_count += 1
         task.available_at, task.completed_at = now, None
+        if task.agent is not None and task.agent.is_deleted:
+            task.agent = None
         # With its agent known it need not wait for one: failed, pending and assigned in one step.
         status = TaskStatus.ASSIGNED if task.agent else TaskStatus.PENDING
         jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
     if status == TaskStatus.IN_PROGRESS:
+        _occupy(task, now)
         task.started_at = task.started_at or now
     if status in {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}:
         task.completed_at = now
     if status == TaskStatus.COMPLETED:
         task.progress_percent = 100
     task.status = status
+
+
+def _occupy(task: Task, now: datetime) -> None:
+    """A task that a person does by hand takes a slot of its agent like any other."""
+    if task.agent_id is None:
+        raise Invalid.field("agent_id", "Name the agent that works on the task.")
+    # Locked before, unless this very request gave the task to it: then not waiting keeps the order.
+    free = Agent.objects.select_for_update(no_key=True, skip_locked=True)
+    agent = free.filter(pk=task.agent_id).first()
+    if agent is None or agent.current_version is None:
+        raise Conflict
+    running = Task.objects.filter(agent=agent, status=TaskStatus.IN_PROGRESS).count()
+    if running >= agent.current_version.max_concurrent_tasks:
+        raise AgentFull
+    registry.set_busy(agents=[agent], now=now)
 
 
 def _agent(organization_id: UUID, agent_id: UUID | None) -> Agent | None:

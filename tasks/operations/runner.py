@@ -1,4 +1,4 @@
-"""A worker process's runs: claimed in batches, all on one event loop, leases kept for all at once."""
+"""A worker process's runs: claimed in batches, on one event loop, all leases kept at once."""
 
 import asyncio
 import os

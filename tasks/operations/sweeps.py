@@ -1,6 +1,6 @@
 """What is found again by looking: lapsed leases, missed deadlines, unassigned and unrung tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from tasks.operations import claims, endings, records
 
 log = structlog.get_logger(__name__)
 BATCH: Final = 200
+UNASSIGNED: Final = (TaskStatus.PENDING, TaskStatus.QUEUED)
 Row = tuple[UUID, UUID | None]  # task id, agent id
 
 
@@ -34,26 +35,54 @@ def sweep_tasks(*, now: datetime) -> Mapping[str, int]:
     return swept
 
 
-@transaction.atomic
 def assign_tasks(*, now: datetime) -> int:
     """Give unassigned tasks to the least loaded agent that has their tools; how many found one.
 
     Those that fit nobody wait as `queued`, by priority, then age (contract 003 B3).
     """
-    waiting = list(
-        Task.objects.select_for_update(no_key=True, skip_locked=True)
-        .filter(status__in=[TaskStatus.PENDING, TaskStatus.QUEUED], agent=None)
-        .order_by("priority_rank", "created_at", "pk")[:BATCH]
+    _release(now)
+    waiting = Task.objects.filter(status__in=UNASSIGNED, agent=None).order_by()
+    organizations = list(waiting.values_list("organization_id", flat=True).distinct())
+    return sum(_assign_organization(organization_id, now) for organization_id in organizations)
+
+
+@transaction.atomic
+def _assign_organization(organization_id: UUID, now: datetime) -> int:
+    candidates = _candidates(organization_id)
+    # Only what fits somebody: a batch of tasks that fit nobody would hide all behind it for ever.
+    fitting = Q(pk__in=[])
+    for candidate in candidates:
+        if candidate.running < candidate.limit:
+            fitting |= Q(required_tools__contained_by=sorted(candidate.tools))
+    assigned = sum(
+        _assign(task, candidates, now) for task in _unassigned(organization_id, UNASSIGNED, fitting)
     )
-    candidates: dict[UUID, list[_Candidate]] = {}
-    assigned = 0
-    for task in waiting:
-        if task.organization_id not in candidates:
-            candidates[task.organization_id] = _candidates(task.organization_id)
-        assigned += _assign(task, candidates[task.organization_id], now)
+    for task in _unassigned(organization_id, [TaskStatus.PENDING], Q()):
+        _save(task, TaskStatus.QUEUED, now)
     if assigned:
         jobs.ring("tasks.claim_tasks")
     return assigned
+
+
+def _unassigned(organization_id: UUID, statuses: Iterable[str], fitting: Q) -> list[Task]:
+    return list(
+        Task.objects.select_for_update(no_key=True, skip_locked=True)
+        .filter(fitting, organization_id=organization_id, status__in=statuses, agent=None)
+        .order_by("priority_rank", "created_at", "pk")[:BATCH]
+    )
+
+
+@transaction.atomic
+def _release(now: datetime) -> None:
+    """Free the tasks that wait for an agent which was deleted: it will not come."""
+    abandoned = (
+        Task.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
+        .filter(status=TaskStatus.ASSIGNED, agent__deleted_at__isnull=False)
+        .order_by("pk")[:BATCH]
+    )
+    for task in list(abandoned):
+        task.agent, task.assigned_by = None, ""
+        _save(task, TaskStatus.PENDING, now)
 
 
 def _attempt(sweep: Callable[[Row, datetime], bool], row: Row, now: datetime) -> bool:
@@ -109,19 +138,20 @@ def _candidates(organization_id: UUID) -> list[_Candidate]:
 
 def _assign(task: Task, candidates: list[_Candidate], now: datetime) -> bool:
     fitting = [candidate for candidate in candidates if candidate.fits(task)]
-    before = task.status
-    if fitting:
-        best = min(fitting, key=lambda candidate: candidate.load)
-        best.running += 1
-        task.agent, task.status, task.assigned_by = best.agent, TaskStatus.ASSIGNED, "system"
-    elif before == TaskStatus.QUEUED:
+    if not fitting:
         return False
-    else:
-        task.status = TaskStatus.QUEUED
-    task.updated_at = now
+    best = min(fitting, key=lambda candidate: candidate.load)
+    best.running += 1
+    task.agent, task.assigned_by = best.agent, "system"
+    _save(task, TaskStatus.ASSIGNED, now)
+    return True
+
+
+def _save(task: Task, status: TaskStatus, now: datetime) -> None:
+    before = task.status
+    task.status, task.updated_at = status, now
     task.save(update_fields=["agent", "status", "assigned_by", "updated_at"])
     records.moved(task, before, SYSTEM, now)
-    return bool(fitting)
 
 
 def _lapsed(now: datetime) -> list[Row]:

@@ -1,10 +1,12 @@
 """Booking calls: whole, once, in the caller's transaction."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from uuid import uuid4
+from threading import Barrier
+from uuid import UUID, uuid4
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import Organization
@@ -74,11 +76,30 @@ def test_calls_outside_of_an_execution_are_each_booked(organization: Organizatio
 
 
 def test_booking_belongs_to_the_callers_transaction(organization: Organization) -> None:
-    with pytest.raises(DatabaseError), transaction.atomic():
+    with transaction.atomic():
         factories.record(organization)
-        raise DatabaseError
+        transaction.set_rollback(True)
 
     assert not UsageRecord.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_two_book_at_once_is_booked_once(organization: Organization) -> None:
+    execution_id = uuid4()
+    together = Barrier(4)
+
+    def book(_: int) -> UUID:
+        together.wait()
+        try:
+            return factories.record(organization, execution_id=execution_id).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        booked = set(pool.map(book, range(4)))
+
+    assert booked == set(UsageRecord.objects.values_list("pk", flat=True))
+    assert len(booked) == 1
 
 
 def test_a_negative_cost_cannot_be_stored(organization: Organization) -> None:

@@ -18,7 +18,7 @@ Hear = Callable[[int], list[Envelope]]
 @pytest.fixture
 def hear(django_db_setup: None) -> Iterator[Hear]:
     """`hear(n)` waits for the next n envelopes on the channel."""
-    with redis_client.client().pubsub() as subscription:
+    with redis_client.client().pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis' gap
         subscription.subscribe(channel.CHANNEL)
         assert subscription.get_message(timeout=5)["type"] == "subscribe"
 

@@ -100,7 +100,7 @@ def serving(data_dir: Path, **settings: str) -> Iterator[Hub]:
         yield hub
     finally:
         if hub.process.poll() is None:
-            hub.end(signal.SIGTERM)
+            assert hub.end(signal.SIGTERM) == 0, hub.output
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = SECONDS) -> None:

@@ -3,6 +3,7 @@
 import re
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 
 from hub.launch.welcome import QUESTION
 from tests.journeys import hubs
+from tests.journeys.hubs import Hub
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +21,24 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     return data_dir, *hubs.run_once(data_dir, "--once")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data_dir(first: tuple[Path, int, str]) -> Path:
     return first[0]
 
 
-@pytest.fixture
-def fresh_dir(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def hub(data_dir: Path) -> Iterator[Hub]:
+    """A second start on that folder. Every test leaves it serving."""
+    with hubs.serving(data_dir) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def neighbour_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose hub skips the welcome task: not what is looked at."""
-    (tmp_path / "welcomed").touch()
-    return tmp_path
+    folder = tmp_path_factory.mktemp("neighbour")
+    (folder / "welcomed").touch()
+    return folder
 
 
 def answers(url: str, path: str = "/readyz") -> bool:
@@ -64,105 +74,86 @@ def test_no_process_and_no_address_is_left_after_it(first: tuple[Path, int, str]
     assert (data_dir / "lock").read_text() == ""
 
 
-def test_a_password_that_the_hub_made_up_is_shown_once_and_stored_nowhere(fresh_dir: Path) -> None:
-    with hubs.serving(fresh_dir, HUB_ADMIN_PASSWORD="") as hub:
-        assert log_in(hub.url, "not the password of anybody") == 401
-        shown = re.findall(r"with the password +(\S+)", hub.output)
-        assert len(shown) == 1
-        assert log_in(hub.url, shown[0]) == 200
-
-    stored = [
-        f for f in fresh_dir.rglob("*") if f.is_file() and shown[0].encode() in f.read_bytes()
-    ]
-    assert stored == []
-
-
-def test_a_later_start_keeps_the_account_and_skips_the_welcome(data_dir: Path) -> None:
-    with hubs.serving(data_dir) as hub:
-        assert log_in(hub.url, hubs.PASSWORD) == 200
+def test_a_later_start_keeps_the_account_and_skips_the_welcome(hub: Hub) -> None:
+    assert log_in(hub.url, hubs.PASSWORD) == 200
 
     assert "with the password" not in hub.output
     assert QUESTION not in hub.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_every_process(data_dir: Path, number: signal.Signals) -> None:
-    with hubs.serving(data_dir) as hub:
-        assert answers(hub.url)
-        family = hub.family()
+def test_a_second_hub_on_the_folder_is_told_in_one_line(hub: Hub, data_dir: Path) -> None:
+    url = hub.url
 
-        assert hub.end(number) == 0
-
-    assert len(family) >= 5
-    assert hubs.all_gone(family)
-
-
-def test_a_second_hub_on_the_folder_is_told_in_one_line(data_dir: Path) -> None:
-    with hubs.serving(data_dir) as hub:
-        url = hub.url
-
-        code, output = hubs.run_once(data_dir)
-
-    assert code == 2
-    assert output == (
+    assert hubs.run_once(data_dir) == (
+        2,
         f"A hub already runs on {data_dir} at {url} (pid {hub.process.pid})."
-        " Stop it first or choose another --data-dir.\n"
+        " Stop it first or choose another --data-dir.\n",
     )
 
 
-def test_two_hubs_run_side_by_side(data_dir: Path, fresh_dir: Path) -> None:
-    with hubs.serving(data_dir) as one, hubs.serving(fresh_dir) as two:
-        assert one.url != two.url
-        assert answers(one.url)
-        assert answers(two.url)
+@pytest.mark.parametrize("name", ["web", "worker", "scheduler"])
+def test_a_killed_process_is_started_again(hub: Hub, name: str) -> None:
+    url, victim = hub.url, hub.member(name)
+
+    victim.kill()
+
+    hubs.wait_for(lambda: f"{name} ended with code -9" in hub.output)
+    hubs.wait_for(lambda: any(name in p.cmdline() for p in hub.family()))
+    assert hub.member(name).pid != victim.pid
+    hubs.wait_for(lambda: answers(url))
 
 
-def test_a_killed_supervisor_takes_all_along_and_the_next_start_recovers(data_dir: Path) -> None:
-    with hubs.serving(data_dir) as killed:
+@pytest.mark.parametrize(("name", "title"), [("redis-server", "Redis"), ("postgres", "PostgreSQL")])
+def test_a_killed_server_is_brought_back(hub: Hub, name: str, title: str) -> None:
+    url, supervisor = hub.url, hub.process.pid
+    victim = next(p for p in hub.family() if p.name() == name and p.ppid() == supervisor)
+
+    victim.kill()
+
+    hubs.wait_for(lambda: f"{title} ended unexpectedly" in hub.output)
+    hubs.wait_for(lambda: answers(url))
+    assert log_in(url, hubs.PASSWORD) == 200
+
+
+def test_what_the_hub_stores_is_closed_to_other_users(hub: Hub, data_dir: Path) -> None:
+    assert answers(hub.url)
+
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) & 0o077 for p in data_dir.iterdir()}
+
+    assert {name for name, open_to_others in modes.items() if open_to_others} == set()
+    assert "connection.json" in modes
+
+
+def test_a_neighbour_has_a_password_of_its_own_and_ends_with_all_it_started(
+    hub: Hub, neighbour_dir: Path
+) -> None:
+    with hubs.serving(neighbour_dir, HUB_ADMIN_PASSWORD="") as neighbour:
+        url = neighbour.url
+        shown = re.findall(r"with the password +(\S+)", neighbour.output)
+        assert len(shown) == 1
+        assert [log_in(url, shown[0]), log_in(url, hubs.PASSWORD)] == [200, 401]
+        assert [log_in(hub.url, shown[0]), log_in(hub.url, hubs.PASSWORD)] == [401, 200]
+        family = neighbour.family()
+
+        assert neighbour.end(signal.SIGINT) == 0
+
+    assert len(family) >= 5
+    assert hubs.all_gone(family)
+    files = [f for f in neighbour_dir.rglob("*") if f.is_file()]
+    assert [f for f in files if shown[0].encode() in f.read_bytes()] == []
+
+
+def test_a_killed_supervisor_takes_all_along_and_the_next_start_recovers(
+    neighbour_dir: Path,
+) -> None:
+    with hubs.serving(neighbour_dir) as killed:
         assert answers(killed.url)
         family = killed.family()
         killed.end(signal.SIGKILL)
 
-        with hubs.serving(data_dir) as hub:
-            assert log_in(hub.url, hubs.PASSWORD) == 200
+        with hubs.serving(neighbour_dir) as hub:
+            assert answers(hub.url)
             hubs.wait_for(lambda: hubs.all_gone(family))
-
-
-@pytest.mark.parametrize("name", ["web", "worker", "scheduler"])
-def test_a_killed_process_is_started_again(data_dir: Path, name: str) -> None:
-    with hubs.serving(data_dir) as hub:
-        url, victim = hub.url, hub.member(name)
-
-        victim.kill()
-
-        hubs.wait_for(lambda: f"{name} ended with code -9" in hub.output)
-        hubs.wait_for(lambda: any(name in p.cmdline() for p in hub.family()))
-        assert hub.member(name).pid != victim.pid
-        hubs.wait_for(lambda: answers(url))
-
-
-@pytest.mark.parametrize(("name", "title"), [("redis-server", "Redis"), ("postgres", "PostgreSQL")])
-def test_a_killed_server_is_brought_back(data_dir: Path, name: str, title: str) -> None:
-    with hubs.serving(data_dir) as hub:
-        url = hub.url
-        supervisor = hub.process.pid
-        victim = next(p for p in hub.family() if p.name() == name and p.ppid() == supervisor)
-
-        victim.kill()
-
-        hubs.wait_for(lambda: f"{title} ended unexpectedly" in hub.output)
-        hubs.wait_for(lambda: answers(url))
-        assert log_in(url, hubs.PASSWORD) == 200
-
-
-def test_what_the_hub_stores_is_closed_to_other_users(data_dir: Path) -> None:
-    unsafe = [
-        path
-        for path in data_dir.iterdir()
-        if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.name != "postgres"
-    ]
-
-    assert unsafe == []
 
 
 def test_a_weak_password_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel import outbound
@@ -77,13 +77,13 @@ def _site() -> Iterator[Site]:
 
 
 def blocking(policy: OutboundPolicy, url: str, **options: Any) -> Reply:
-    with outbound.sync_client(policy, timeout_seconds=0.5) as client:
+    with outbound.sync_client(policy, timeout_seconds=20) as client:
         return outbound.fetch(client, options.pop("method", "GET"), url, **options)
 
 
 def asynchronous(policy: OutboundPolicy, url: str, **options: Any) -> Reply:
     async def go() -> Reply:
-        async with outbound.async_client(policy, timeout_seconds=0.5) as client:
+        async with outbound.async_client(policy, timeout_seconds=20) as client:
             return await outbound.fetch_async(client, options.pop("method", "GET"), url, **options)
 
     return asyncio.run(go())
@@ -127,6 +127,7 @@ def test_a_wrong_network_is_named() -> None:
         OutboundPolicy.parse("10.0.0.1/8")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_wrapping_never_makes_an_address_more_public(number: int) -> None:
     plain = IPv4Address(number)
@@ -140,6 +141,7 @@ def test_wrapping_never_makes_an_address_more_public(number: int) -> None:
     assert {is_public(address) for address in wrapped} == {is_public(plain)}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**128 - 1))
 def test_only_global_unicast_is_public(number: int) -> None:
     address = IPv6Address(number)

@@ -84,7 +84,7 @@ def test_what_is_no_text_is_named(docs: Path, content: bytes, reason: str) -> No
 
 
 def test_a_file_that_is_gone_is_named(docs: Path) -> None:
-    with pytest.raises(DocumentUnreadable, match="cannot be read. Check its permissions."):
+    with pytest.raises(DocumentUnreadable, match=r"cannot be read\. Check its permissions\."):
         read(docs / "gone.md")
 
 

@@ -1,9 +1,12 @@
 """Writing, removing and ingesting entries, with their passages and their audit rows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import Organization
 from audit.models import AuditEvent
@@ -205,6 +208,24 @@ def test_two_organizations_ingest_one_source(organization: Organization) -> None
 
     assert take_in(other, "A lease.") is Ingested.NEW
     assert selectors.list_entries(organization_id=other.pk).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_that_two_ingest_at_once_is_taken_once(organization: Organization) -> None:
+    together = Barrier(4)
+
+    def take_in_together(_: int) -> Ingested:
+        together.wait()
+        try:
+            return take_in(organization, "A lease.")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = sorted(pool.map(take_in_together, range(4)))
+
+    assert outcomes == [Ingested.NEW] + [Ingested.UNCHANGED] * 3
+    assert KnowledgeEntry.objects.count() == 1
 
 
 def test_pruning_removes_what_the_folder_no_longer_holds(organization: Organization) -> None:

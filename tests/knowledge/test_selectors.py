@@ -109,7 +109,7 @@ def test_words_are_stemmed_and_names_are_found_as_written(
 
 
 @pytest.mark.parametrize(
-    "query", ["", "   ", "???", "\x00", "()&|!:*'\\", "unheard-of", "x" * 5000]
+    "query", ["", "   ", "???", "\x00", "()&|!:*'\\", "unheard-of", "x" * 5000, "𐐀" * 1000]
 )
 def test_a_query_without_an_answer_gives_nothing(
     organization: Organization, leases: KnowledgeEntry, query: str

@@ -165,3 +165,17 @@ def test_a_tool_whose_arguments_need_thought_is_left_alone() -> None:
     schema = {"properties": {"a": {"type": "string"}, "b": {}}, "required": ["a", "b"]}
 
     assert demo_plan.first_calls("Use move file.", "", {"move_file": schema}) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "calls"),
+    [
+        ("Now list files, please.", 1),
+        ("Run list_files.", 1),
+        ("Do not list files.", 0),
+        ("Don't ever use list files.", 0),
+        ("Enlist filesystems.", 0),
+    ],
+)
+def test_a_named_tool_is_called_unless_it_is_forbidden(prompt: str, calls: int) -> None:
+    assert len(demo_plan.first_calls(prompt, "Use list files.", {"list_files": {}})) == calls

@@ -104,9 +104,9 @@ def test_pages_of_the_hub_may_connect(front: Front, viewer: User) -> None:
 
 
 def test_whoever_may_read_no_events_is_closed(
-    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+    front: Front, viewer: User, withdraw: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(accounts.models, "PERMISSIONS", without("event.read"))
+    withdraw("event.read")
 
     with front.connect() as client:
         client.say(type="auth", token=factories.make_token(viewer))
@@ -180,7 +180,7 @@ def test_a_lost_permission_ends_delivery(
     front: Front, viewer: User, withdraw: Callable[[str], None]
 ) -> None:
     with front.client(viewer, "task.created", "agent.status") as client:
-        monkeypatch.setattr(accounts.models, "PERMISSIONS", without("task.read"))
+        withdraw("task.read")
         # Subscribing looks the rights up.
         client.subscribe("agent.*")
         publish_now(viewer.organization, 1, type="task.created")
@@ -190,9 +190,9 @@ def test_a_lost_permission_ends_delivery(
 
 
 def test_a_forbidden_event_cannot_be_subscribed(
-    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+    front: Front, viewer: User, withdraw: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(accounts.models, "PERMISSIONS", without("task.read"))
+    withdraw("task.read")
 
     with front.client(viewer) as client:
         kind, data = client.ask(type="subscribe", event="task.created")
