@@ -10,6 +10,6 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Fill the tool catalogue with what every hub has."""
-        from agents.operations import catalogue
+        from agents.operations import catalogue  # noqa: PLC0415 - models must be loaded first
 
         catalogue.register_tools(catalogue.builtin_tools())

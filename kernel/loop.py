@@ -76,7 +76,7 @@ class Loop:
 
 def get() -> Loop:
     """The process's loop, started on first use."""
-    global _running
+    global _running  # noqa: PLW0603 - one per process is the point
     with _lock:
         if _running is None:
             _running = Loop()

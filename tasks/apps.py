@@ -10,7 +10,7 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         """Let agents ask about their tasks."""
-        from agents.operations import registry
-        from tasks.operations.work import TaskWork
+        from agents.operations import registry  # noqa: PLC0415 - models must be loaded first
+        from tasks.operations.work import TaskWork  # noqa: PLC0415 - models must be loaded first
 
         registry.WORK.append(TaskWork())

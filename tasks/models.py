@@ -28,7 +28,7 @@ class Task(TenantRow):
     deadline = models.DateTimeField(null=True, blank=True)
     max_retries = models.PositiveSmallIntegerField(default=3)
     retry_count = models.PositiveSmallIntegerField(default=0)
-    result = models.TextField(null=True, blank=True)
+    result = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no result yet
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=64, blank=True)
     output_files = models.JSONField(default=list, blank=True)

@@ -7,10 +7,10 @@ from typing import Any, Final
 from django.conf import settings
 
 from agents.runtime import builtin
-from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings, available, default_model, refusal
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool, ToolRegistry
+from kernel import loop
 from kernel.outbound import OutboundPolicy
 from knowledge import selectors as knowledge
 
@@ -58,12 +58,6 @@ def providers() -> dict[str, ProviderSettings]:
     }
 
 
-@cache
-def model_registry() -> ProviderRegistry:
-    """The process's clients and models. The first call imports the SDKs: make it at start."""
-    return ProviderRegistry(providers())
-
-
 def preferred_provider() -> str:
     """The one the environment names, else the first that is configured, else the demo."""
     return settings.HUB_DEFAULT_PROVIDER or available(providers())[0]
@@ -80,8 +74,9 @@ def model_for(provider: str, asked: str) -> str:
     return asked or (configured.model if configured else "") or default_model(provider)
 
 
-def _search(context: ToolContext, arguments: Mapping[str, Any]) -> Any:
-    passages = knowledge.search(
+async def _search(context: ToolContext, arguments: Mapping[str, Any]) -> Any:
+    passages = await loop.get().in_database(
+        knowledge.search,
         organization_id=context.organization_id,
         query=arguments["query"],
         limit=arguments.get("limit", 5),

@@ -1,6 +1,10 @@
-"""Driving one run: the runtime does the loop, this writes its journal and sends it live."""
+"""Driving one run: the runtime does the loop, this writes its journal and sends it live.
+
+Only workers import this module: with it come the model libraries, most of a second of CPU.
+"""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +12,7 @@ from agents.models import AgentExecution, AgentVersion, ExecutionStep
 from agents.operations import catalogue, executions
 from agents.runtime import engine
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
+from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.spec import Guardrails, RunResult, RunSpec, ToolContext
 from events import operations as events
 from kernel import clock, loop
@@ -24,10 +29,16 @@ async def run(
     journal = ExecutionJournal(execution)
     return await engine.run(
         spec_of(execution=execution, version=version, seconds=_seconds(version, deadline)),
-        providers=catalogue.model_registry(),
+        providers=model_registry(),
         tools=catalogue.TOOLS,
         journal=journal,
     )
+
+
+@cache
+def model_registry() -> ProviderRegistry:
+    """The process's clients and models. The first call imports the SDKs: make it at start."""
+    return ProviderRegistry(catalogue.providers())
 
 
 def spec_of(*, execution: AgentExecution, version: AgentVersion, seconds: float) -> RunSpec:
@@ -110,7 +121,7 @@ class ExecutionJournal:
             **what,
         )
 
-    def _show(self, type: str, **data: Any) -> None:
+    def _show(self, type: str, **data: Any) -> None:  # noqa: A002 - the wire's word
         events.stream(
             organization_id=self._execution.organization_id,
             type=type,

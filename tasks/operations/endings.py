@@ -20,6 +20,7 @@ from tasks.operations.claims import Claim
 
 FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
+LONGEST_ASKED_SECONDS: Final = 3600.0  # a provider that asks for more is asked again anyway
 OUTCOMES: Final = {
     "success": AttemptOutcome.SUCCEEDED,
     "error": AttemptOutcome.FAILED,
@@ -205,8 +206,8 @@ def _fail_or_retry(task: Task, failure: RunFailure, now: datetime) -> None:
 def backoff(retries: int, retry_after_seconds: float | None) -> timedelta:
     """How long to wait: doubling from 2 s up to 5 min, half of it random, never less than asked."""
     full = min(FIRST_BACKOFF_SECONDS * 2**retries, LONGEST_BACKOFF_SECONDS)
-    jittered = full / 2 + random.random() * full / 2
-    return timedelta(seconds=max(jittered, retry_after_seconds or 0))
+    jittered = full / 2 + random.random() * full / 2  # noqa: S311 - spreads load, hides nothing
+    return timedelta(seconds=max(jittered, min(retry_after_seconds or 0, LONGEST_ASKED_SECONDS)))
 
 
 def _save(task: Task, fencing_token: int, now: datetime) -> None:

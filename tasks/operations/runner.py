@@ -5,8 +5,7 @@ import os
 import socket
 import threading
 from datetime import datetime
-from functools import cache
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -14,7 +13,7 @@ from django.conf import settings
 from django.db import Error
 
 from agents.errors import RunWithoutLease
-from agents.operations import catalogue, run_agent
+from agents.models import AgentExecution, AgentVersion
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
 from kernel import clock, loop
 from tasks.errors import LeaseLost
@@ -26,10 +25,24 @@ CLAIM_BATCH: Final = 50
 WATCH_SECONDS: Final = 1.0
 
 
+class RunAgent(Protocol):
+    """`agents.operations.run_agent.run`, given from outside because only workers load it."""
+
+    async def __call__(
+        self, *, execution: AgentExecution, version: AgentVersion, deadline: datetime | None
+    ) -> RunResult:
+        """Run to the end."""
+
+
+class NotAWorker(RuntimeError):
+    """A claim was asked for in a process that cannot run agents."""
+
+
 class Runner:
     """Claims for one process and drives what it claimed. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, run_agent: RunAgent) -> None:
+        self._run_agent = run_agent
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._capacity: int = settings.HUB_WORKER_RUNS
         self._lease = settings.HUB_LEASE
@@ -38,10 +51,6 @@ class Runner:
         self._promised = 0  # claimed, but not on the loop yet
         self._stopping = False
         self._watching = False
-
-    def warm(self) -> None:
-        """Import the providers' SDKs before the first run needs them."""
-        catalogue.model_registry()
 
     def hear(self, *, now: datetime) -> int:
         """Answer the doorbell: claim until nothing is left or every slot is taken."""
@@ -88,7 +97,7 @@ class Runner:
     async def _run(self, claim: Claim) -> None:
         database = loop.get().in_database
         try:
-            result = await run_agent.run(
+            result = await self._run_agent(
                 execution=claim.execution, version=claim.version, deadline=claim.deadline
             )
         except RunWithoutLease:
@@ -148,10 +157,20 @@ class Runner:
                 run.cancel()
 
 
-@cache
+_runners: Final[list[Runner]] = []
+
+
+def serve(run_agent: RunAgent) -> Runner:
+    """Make this process a worker: its one runner, which `get` returns from now on."""
+    _runners[:] = [Runner(run_agent)]
+    return _runners[0]
+
+
 def get() -> Runner:
-    """The process's runner."""
-    return Runner()
+    """The process's runner; raises NotAWorker where `serve` was not called."""
+    if not _runners:
+        raise NotAWorker("This process runs no agents. Start workers with `manage.py worker`.")
+    return _runners[0]
 
 
 def _broke() -> RunResult:

@@ -7,6 +7,7 @@ from celery.signals import worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from agents.operations import run_agent
 from hub.celery import app
 from kernel import loop
 from tasks.operations import runner
@@ -29,8 +30,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Become a Celery worker with a pool of threads."""
         settings.HUB_WORKER_RUNS = options["concurrency"]
-        process = runner.get()
-        process.warm()
+        run_agent.model_registry()  # the SDKs load now, not in the first run
+        process = runner.serve(run_agent.run)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
         worker_shutdown.connect(_drain, weak=False)
         app.worker_main(
