@@ -1,6 +1,5 @@
 """The outbox: what happened, in one order, until everybody was told."""
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 
@@ -16,7 +15,7 @@ class OutboxEvent(models.Model):
     # Set: only this user may read it.
     user_id = models.UUIDField(null=True, blank=True)
     type = models.CharField(max_length=64)
-    data = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    data = models.JSONField(default=dict)
     occurred_at = models.DateTimeField()
     # Given by the relay to rows that it can see, that is after their commit; without holes.
     sequence = models.BigIntegerField(null=True, blank=True, unique=True)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 import structlog
 from django.db import connection, transaction
 from redis.exceptions import RedisError
@@ -32,7 +33,7 @@ def publish(
 
     `data` is small and JSON-able (UUID, datetime and Decimal become strings): ids and states, not
     contents. With `user_id` only that user gets it. Raises ValueError for an unknown or live
-    type, and for a personal type without a user.
+    type and for a personal type without a user, TypeError for data that JSON cannot carry.
     """
     kind = choices.get_type(type)
     if kind.live or (kind.personal and user_id is None):
@@ -41,7 +42,8 @@ def publish(
         organization_id=organization_id,
         user_id=user_id,
         type=type,
-        data=dict(data),
+        # Checked here: data that the relay could not send would hold up all events behind it.
+        data=orjson.loads(channel.to_json(data)),
         occurred_at=now,
     )
     jobs.ring("events.relay_outbox")

@@ -31,8 +31,16 @@ def encode(
     data: Mapping[str, Any],
     sequence: int | None,
 ) -> bytes:
-    """An envelope as JSON; what JSON does not know becomes its string."""
-    return orjson.dumps([organization_id, user_id, type, data, sequence], default=str)
+    """An envelope as JSON; raises TypeError for data that JSON cannot carry."""
+    return to_json([organization_id, user_id, type, data, sequence])
+
+
+def to_json(value: Any) -> bytes:
+    """JSON in which UUIDs, instants and decimals are strings, and NaN is null.
+
+    Raises TypeError for what no reader could parse: integers over 64 bits, half a surrogate pair.
+    """
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)
 
 
 def decode(message: bytes) -> Envelope:

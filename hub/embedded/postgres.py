@@ -31,6 +31,7 @@ START_SECONDS: Final = 60.0  # Recovery after a crash replays the log first.
 STOP: Final = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 SOCKET_NAME: Final = ".s.PGSQL.5432.lock"
 SOCKET_LIMIT: Final = 103  # Bytes of a socket address on macOS; Linux has four more.
+NO_SPACE: Final = ("No space left on device", "Check free disk space")
 SOCKET_PREFIX: Final = "agent-hub-"
 
 INCLUDE: Final = "include 'hub.conf'\n"
@@ -133,11 +134,7 @@ def start(data_dir: Path, *, socket_dir: Path | None = None) -> PostgresServer:
     server = _launch(folder, user, _socket_dir(folder / "postgres", user, socket_dir))
     try:
         _wait_until_ready(server)
-        provisioned = folder / "postgres" / "hub.provisioned"
-        if not provisioned.exists():
-            template = server.url_of("postgres", "template1")
-            postgres_roles.provision(template, DATABASE, server.passwords)
-            provisioned.touch()
+        _provision(server)
     except BaseException:
         server.stop()
         raise
@@ -207,11 +204,10 @@ def _initdb(
     code = process.wait()
     password_file.unlink()
     if code != 0:
-        if "No space left on device" in log.read_text(errors="replace"):
-            raise ServerDidNotStart(
-                f"The disk of {folder} is full. Free some space or choose another --data-dir."
-            )
-        reason = processes.last_line(log, otherwise=f"initdb ended with {code}")
+        said = log.read_text(errors="replace")
+        if any(words in said for words in NO_SPACE):
+            raise _disk_full(folder)
+        reason = processes.last_words(log, otherwise=f"initdb ended with {code}")
         raise ServerDidNotStart(f"PostgreSQL could not make its data folder: {reason}. See {log}.")
 
 
@@ -244,7 +240,6 @@ def _socket_dir(cluster: Path, user: SystemUser, wanted: Path | None) -> Path:
 
 
 def _wait_until_ready(server: PostgresServer) -> None:
-    log = _start_log(server.data_dir)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if not server.running:
@@ -255,9 +250,31 @@ def _wait_until_ready(server: PostgresServer) -> None:
             time.sleep(0.03)
         else:
             return
-    where = server.data_dir / "postgres" / "log"
-    reason = processes.last_line(log, otherwise="it did not answer")
-    raise ServerDidNotStart(f"PostgreSQL did not start: {reason}. See {log} and {where}.")
+    own = sorted((server.data_dir / "postgres" / "log").glob("*"), key=lambda p: p.stat().st_mtime)
+    logs = [_start_log(server.data_dir), *own[-1:]]
+    reason = processes.last_words(*logs, otherwise="it did not answer")
+    raise ServerDidNotStart(f"PostgreSQL did not start: {reason}. See {logs[-1]}.")
+
+
+def _provision(server: PostgresServer) -> None:
+    done = server.data_dir / "postgres" / "hub.provisioned"
+    if done.exists():
+        return
+    template = server.url_of("postgres", "template1")
+    try:
+        postgres_roles.provision(template, DATABASE, server.passwords)
+    except psycopg.errors.DiskFull:
+        raise _disk_full(server.data_dir) from None
+    except psycopg.Error as error:
+        reason = str(error).split("\n", 1)[0].rstrip(".")
+        raise ServerDidNotStart(f"PostgreSQL could not make its roles: {reason}.") from None
+    done.touch()
+
+
+def _disk_full(folder: Path) -> ServerDidNotStart:
+    return ServerDidNotStart(
+        f"The disk of {folder} is full. Free some space or choose another --data-dir."
+    )
 
 
 def _stop_leftover(cluster: Path) -> None:

@@ -19,6 +19,7 @@ SERVERS: Final = {
     "postgres": ("postmaster.pid", "postgres"),
     "redis": ("redis.pid", "redis-server"),
 }
+ERROR_MARKS: Final = ("FATAL:", "ERROR:", "error:", "CommandError:")
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -108,10 +109,18 @@ def stop(
             time.sleep(0.02)
 
 
-def last_line(log: Path, *, otherwise: str) -> str:
-    """The last line a server wrote before it gave up."""
+def last_words(*logs: Path, otherwise: str) -> str:
+    """The last error in the logs, later logs first, or else their last line."""
+    lines = [line.strip() for log in logs for line in _lines(log) if line.strip()]
+    for line in reversed(lines):
+        for mark in ERROR_MARKS:
+            if mark in line:
+                return line.partition(mark)[2].strip().rstrip(".")
+    return lines[-1].rstrip(".") if lines else otherwise
+
+
+def _lines(log: Path) -> list[str]:
     try:
-        lines = log.read_text(errors="replace").split("\n")
+        return log.read_text(errors="replace").split("\n")
     except OSError:
-        return otherwise
-    return next((line.strip() for line in reversed(lines) if line.strip()), otherwise)
+        return []

@@ -102,7 +102,7 @@ def start(data_dir: Path, *, port: int = 0) -> RedisServer:
         # Between choosing a port and binding it, another program may have taken it.
         if "Address already in use" not in _log(folder).read_text(errors="replace"):
             break
-    reason = processes.last_line(_log(folder), otherwise="it did not answer")
+    reason = processes.last_words(_log(folder), otherwise="it did not answer")
     raise ServerDidNotStart(f"Redis did not start: {reason}. See {_log(folder)}.")
 
 

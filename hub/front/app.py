@@ -1,11 +1,12 @@
 """The ASGI application: `/ws` here, everything else to Django."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
+import structlog
 from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
@@ -17,6 +18,8 @@ from hub.front.sockets import EventSocket
 from hub.front.switchboard import Switchboard
 from hub.wsgi import application as django
 
+log = structlog.get_logger(__name__)
+RESTART_SECONDS: Final = 1.0
 # Requests that Django answers at once. Each may hold a database connection; more threads than
 # this only queue at the interpreter's lock.
 THREADS: Final = 12
@@ -33,8 +36,8 @@ def create_app() -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         chores = [
-            asyncio.create_task(chore)
-            for chore in (Listener(board.deliver).run(), board.keep_checking())
+            asyncio.create_task(_keep_doing(chore))
+            for chore in (Listener(board.deliver).run, board.keep_checking)
         ]
         try:
             yield
@@ -50,6 +53,16 @@ def create_app() -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+async def _keep_doing(chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """One event that breaks the chore must not silence the process for all that follow."""
+    while True:
+        try:
+            await chore()
+        except Exception:
+            log.exception("hub.front.chore_failed")
+            await asyncio.sleep(RESTART_SECONDS)
 
 
 class DjangoApp:

@@ -65,12 +65,12 @@ class Listener:
             log.warning("hub.front.not_an_event", size=len(message))
             return
         if event.sequence is None:
-            self._deliver(event)
+            await self._hand_on(event)
         elif self._last is None or event.sequence > self._last + 1:
             await self._catch_up()
         elif event.sequence == self._last + 1:
             self._last = event.sequence
-            self._deliver(event)
+            await self._hand_on(event)
 
     async def _catch_up(self) -> None:
         """Deliver from the table what is newer than the last; a first call only finds the end.
@@ -92,7 +92,12 @@ class Listener:
         rows = await database.ask(selectors.list_since, sequence=last, limit=BATCH)
         for row in rows:
             self._last = row.sequence
-            self._deliver(
+            await self._hand_on(
                 Envelope(row.organization_id, row.user_id, row.type, row.data, row.sequence)
             )
         return len(rows)
+
+    async def _hand_on(self, event: Envelope) -> None:
+        self._deliver(event)
+        # The sockets write in between; a burst would otherwise fill every queue at once.
+        await asyncio.sleep(0)

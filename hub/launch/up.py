@@ -196,8 +196,7 @@ class _Launch:
         code = self._supervisor.run_beside(process)
         output, _ = process.communicate()
         if code != 0:
-            reason = processes.last_line(log, otherwise=f"it ended with code {code}")
-            reason = reason.removeprefix("CommandError: ").rstrip(".")
+            reason = processes.last_words(log, otherwise=f"it ended with code {code}")
             raise CannotStart(f"The database could not be prepared: {reason}. See {log}.")
         found: dict[str, Any] = json.loads(output)
         return found

@@ -94,14 +94,14 @@ def _length(texts: list[str]) -> int:
 def _pieces(block: _Block, *, taken: int) -> Iterator[str]:
     """The block in pieces of bounded length; the first leaves room for `taken` characters."""
     limit = MAX_CHARACTERS if block.kind == "code" else TARGET_CHARACTERS
-    start, room = 0, limit - taken
-    while len(block.text) - start > room:
-        end = _cut(block.text, start, room)
-        yield block.text[start:end].rstrip()
-        start = _SPACE[block.kind].match(block.text, end).end()  # type: ignore[union-attr]
-        room = limit
-    if start < len(block.text):
-        yield block.text[start:].rstrip()
+    text, start, room = block.text.rstrip(), 0, limit - taken
+    while start < len(text):
+        end = _cut(text, start, room) if len(text) - start > room else len(text)
+        piece = text[start:end].rstrip()
+        if piece.strip():
+            yield piece
+            room = limit
+        start = _SPACE[block.kind].match(text, end).end()  # type: ignore[union-attr]
 
 
 def _cut(text: str, start: int, room: int) -> int:

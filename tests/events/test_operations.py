@@ -69,6 +69,14 @@ def test_publish_refuses_unknown_live_and_ownerless_types(
     assert not OutboxEvent.objects.exists()
 
 
+@pytest.mark.parametrize("poison", [2**64, "\ud800"])
+def test_publish_refuses_what_nobody_could_read(organization: Organization, poison: object) -> None:
+    with pytest.raises(TypeError):
+        publish(organization, data={"poison": poison})
+
+    assert not OutboxEvent.objects.exists()
+
+
 def test_publish_takes_what_ids_and_instants_are_made_of(organization: Organization) -> None:
     key = uuid4()
 

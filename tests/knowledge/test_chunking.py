@@ -22,6 +22,8 @@ LINES = st.one_of(
     ),
     st.text(max_size=60),
     st.integers(1, 6000).map("x".__mul__),
+    st.integers(1, 6000).map(lambda count: " " * count + "x"),
+    st.integers(1, 6000).map(" ".__mul__),
 )
 DOCUMENTS = st.lists(LINES, max_size=40).map("\n".join)
 
@@ -81,6 +83,20 @@ def test_a_heading_with_nothing_under_it_goes_before_the_next() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [(prose(400), TARGET_CHARACTERS), ("```\n" + "x\n" * 1196 + "```", MAX_CHARACTERS)],
+    ids=["prose", "code"],
+)
+def test_a_heading_takes_its_room_from_what_follows(body: str, limit: int) -> None:
+    chunks = chunk(f"# {'h' * 100}\n\n{body}", markdown=True)
+
+    assert len(body) > limit - 100
+    assert chunks[0].text.startswith(f"# {'h' * 100}\n\n")
+    assert limit - 20 < len(chunks[0].text) <= limit
+    assert all(len(c.text) <= limit for c in chunks)
+
+
 def test_underlined_headings_are_headings() -> None:
     chunks = chunk("Hub\n===\n\nIntro.\n\nTasks\n-----\nOne.", markdown=True)
 
@@ -125,6 +141,13 @@ def test_a_long_paragraph_is_cut_behind_a_sentence() -> None:
     chunks = chunk(sentence * 50, markdown=True)
 
     assert all(c.text.endswith("characters.") for c in chunks)
+
+
+def test_a_long_line_is_not_left_for_a_short_one_before_it() -> None:
+    chunks = chunk(f"Short.\n{prose(300)}", markdown=True)
+
+    assert chunks[0].text.startswith("Short.\nword0 word1 ")
+    assert all(len(c.text) > TARGET_CHARACTERS - 10 for c in chunks[:-1])
 
 
 def test_fenced_code_stays_whole_up_to_the_maximum() -> None:

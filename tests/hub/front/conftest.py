@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub.front import listener, sockets, switchboard
+from hub.front import app, listener, sockets, switchboard
 from tests.events.conftest import mortal_redis
 from tests.hub.front import peer
 from tests.hub.front.peer import Front
@@ -19,6 +19,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switchboard, "RECHECK_SECONDS", 0.1)
     monkeypatch.setattr(listener, "SILENCE_SECONDS", 0.3)
     monkeypatch.setattr(listener, "RECONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(app, "RESTART_SECONDS", 0.1)
 
 
 @pytest.fixture

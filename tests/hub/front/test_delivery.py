@@ -8,8 +8,9 @@ from accounts.models import Organization, User
 from events import choices, operations
 from events.choices import EventType
 from hub.front import sockets
+from kernel import clock
 from tests.accounts import factories
-from tests.events.factories import publish_now
+from tests.events.factories import publish, publish_now
 from tests.hub.front.peer import Front
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,6 +24,15 @@ def test_only_subscribed_events_arrive(front: Front, viewer: User) -> None:
 
         assert client.hear() == ("task.completed", {"number": 2})
         assert client.hear() == ("agent.status", {"number": 3})
+
+
+def test_a_burst_reaches_whoever_reads(front: Front, viewer: User) -> None:
+    with front.client(viewer, "task.*") as client:
+        for number in range(1, 1001):
+            publish(viewer.organization, number)
+        operations.relay_outbox(now=clock.now())
+
+        assert client.numbers(1000) == list(range(1, 1001))
 
 
 @pytest.mark.parametrize("pattern", ["task.*", "*"])

@@ -1,13 +1,20 @@
 """Nothing is lost and nothing doubled when Redis or the relay dies in between."""
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from django.db import OperationalError, transaction
 
 from accounts.models import Organization, User
 from events import operations, selectors
 from events.clients import channel
 from hub.embedded import redis as embedded_redis
 from hub.embedded.redis import RedisServer
+from hub.front import callers, switchboard
 from kernel import clock, redis_client
+from tests.accounts import factories
 from tests.events.factories import publish, publish_now
 from tests.hub.front import peer
 from tests.hub.front.peer import Front
@@ -57,6 +64,15 @@ def test_a_gap_is_filled_from_the_table_in_order(front: Front, viewer: User) -> 
         publish_now(viewer.organization, 4)
 
         assert [*heard, *client.numbers(1)] == [1, 2, 3, 4]
+
+
+def test_a_wide_gap_is_filled_without_dropping_anybody(front: Front, viewer: User) -> None:
+    with front.client(viewer, "task.*") as client:
+        with transaction.atomic():
+            number(viewer.organization, *range(1, 1001))
+            operations._number_batch()
+
+        assert client.numbers(1000) == list(range(1, 1001))
 
 
 def test_a_sequence_seen_before_is_dropped(front: Front, viewer: User) -> None:
@@ -123,3 +139,70 @@ def test_live_events_flow_again_after_redis_came_back(
 
         assert client.numbers(1) == [1]
     reborn.stop()
+
+
+class Stumbling:
+    """A call that fails the first `times`, then does what it should."""
+
+    def __init__(self, function: Callable[..., Any], error: Exception, times: int = 2) -> None:
+        self._function = function
+        self._error = error
+        self._failures = iter(range(times))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if next(self._failures, None) is not None:
+            raise self._error
+        return self._function(*args, **kwargs)
+
+
+def test_a_database_that_fails_leaves_the_gap_for_later(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with front.client(viewer, "task.*") as client:
+        stumbling = Stumbling(selectors.list_since, OperationalError())
+        number(viewer.organization, 1, 2)
+        monkeypatch.setattr(selectors, "list_since", stumbling)
+        operations.relay_outbox(now=clock.now())
+        publish_now(viewer.organization, 3)
+
+        assert client.numbers(3) == [1, 2, 3]
+
+
+def test_an_event_that_breaks_delivery_does_not_silence_the_next(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stumbling = Stumbling(switchboard._may_read, RuntimeError(), times=1)
+
+    with front.client(viewer, "task.*") as client:
+        monkeypatch.setattr(switchboard, "_may_read", stumbling)
+        publish_now(viewer.organization, 1)
+        publish_now(viewer.organization, 2)
+
+        assert client.numbers(1) == [2]
+
+
+def test_a_database_that_fails_closes_no_socket(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = threading.Semaphore(0)
+
+    def fail(**_: Any) -> None:
+        looks.release()
+        raise OperationalError
+
+    with front.client(viewer) as client:
+        monkeypatch.setattr(callers, "list_present", fail)
+        assert looks.acquire(timeout=10)
+        assert looks.acquire(timeout=10)
+
+        assert client.ask(type="ping") == ("pong", None)
+
+
+def test_without_a_database_a_new_socket_is_told_to_try_again(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stumbling = Stumbling(callers.authenticate, OperationalError())
+    monkeypatch.setattr(callers, "authenticate", stumbling)
+
+    with front.connect(f"?token={factories.make_token(viewer)}") as client:
+        assert client.close_code() == 1013
