@@ -54,7 +54,12 @@ class AgentInput(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=64), max_length=50, default=list
     )
     worker_id = serializers.UUIDField(allow_null=True, default=None)
-    llm_provider = serializers.CharField(max_length=32, default="anthropic")
+    llm_provider = serializers.CharField(
+        max_length=32,
+        allow_blank=True,
+        default="",
+        help_text="Without one: HUB_PROVIDER, else anthropic, else what this hub has.",
+    )
     llm_model = serializers.CharField(max_length=128, allow_blank=True, default="")
     system_prompt = serializers.CharField(
         max_length=PROMPT_LIMIT, allow_blank=True, trim_whitespace=False, default=""

@@ -59,8 +59,12 @@ def providers() -> dict[str, ProviderSettings]:
 
 
 def preferred_provider() -> str:
-    """The one the environment names, else the first that is configured, else the demo."""
-    return settings.HUB_DEFAULT_PROVIDER or available(providers())[0]
+    """For agents that name none: the environment's choice, else Anthropic (contract 003 B2), else
+    the first that is configured, else the demo."""
+    if settings.HUB_DEFAULT_PROVIDER:
+        return str(settings.HUB_DEFAULT_PROVIDER)
+    found = available(providers())
+    return "anthropic" if "anthropic" in found else found[0]
 
 
 def provider_refusal(provider: str) -> str:

@@ -40,7 +40,7 @@ def create_agent(
 
     Raises AgentNameTaken, or Invalid for an unknown provider or tool.
     """
-    configuration = {k: v for k, v in values.items() if k in CONFIGURATION}
+    configuration = _configuration(values)
     _check(configuration)
     agent = Agent(
         organization_id=organization_id,
@@ -67,7 +67,7 @@ def update_agent(
     """
     agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
     version = _version(agent)
-    asked = {k: v for k, v in values.items() if k in CONFIGURATION}
+    asked = _configuration(values)
     changed = {k: v for k, v in asked.items() if getattr(version, k) != v}
     if changed:
         _check(changed)
@@ -158,6 +158,13 @@ def _set_activity(agent: Agent, *, is_active: bool, status: AgentStatus, now: da
         data={"id": str(agent.pk), "name": agent.name, "status": status},
         now=now,
     )
+
+
+def _configuration(values: Mapping[str, Any]) -> dict[str, Any]:
+    asked = {k: v for k, v in values.items() if k in CONFIGURATION}
+    if asked.get("llm_provider") == "":
+        asked["llm_provider"] = catalogue.preferred_provider()
+    return asked
 
 
 def _check(configuration: Mapping[str, Any]) -> None:

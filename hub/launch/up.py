@@ -242,8 +242,10 @@ class _Launch:
 
     def _provider(self) -> str:
         settings = self._settings
-        configured = (n for n in ("openai", "anthropic", "google") if getattr(settings, n).api_key)
-        return settings.default_provider or next(configured, "demo")
+        # The order of `agents.operations.catalogue.preferred_provider`, which needs Django.
+        configured = (n for n in ("anthropic", "openai", "google") if getattr(settings, n).api_key)
+        local = "openai" if settings.openai.base_url else "demo"
+        return settings.default_provider or next(configured, local)
 
     def _local_host(self) -> str:
         bind = str(self._settings.bind)

@@ -9,9 +9,11 @@ from typing import Final, Literal
 TARGET_CHARACTERS: Final = 1200
 # Fenced code up to this length stays whole; nothing is longer.
 MAX_CHARACTERS: Final = 2400
-# A longer line is prose that happens to begin with a hash.
+# A longer line is prose that happens to begin with a hash, or a rule across the page.
 HEADING_CHARACTERS: Final = 200
 HEADING_SEPARATOR: Final = " > "
+BLANK_LINE: Final = "\n\n"
+HALF: Final = TARGET_CHARACTERS // 2
 
 _ATX: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -59,36 +61,43 @@ def first_heading(content: str) -> str:
     return next((b.title for b in _markdown_blocks(content) if b.kind == "heading"), "")
 
 
+class _Draft:
+    """The chunk that is being filled: headings, then the body under them."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.size = 0  # Characters, with the blank line behind each text.
+        self.has_body = False
+
+    def add(self, block: _Block, text: str) -> None:
+        self.texts.append(text)
+        self.size += len(text) + len(BLANK_LINE)
+        self.has_body = self.has_body or block.kind != "heading"
+
+    def chunk(self, path: list[_Block]) -> Chunk:
+        heading = HEADING_SEPARATOR.join(block.title for block in path)
+        return Chunk(heading, BLANK_LINE.join(self.texts))
+
+
 def _gather(blocks: Iterator[_Block]) -> Iterator[Chunk]:
     path: list[_Block] = []
-    headings: list[str] = []  # Waiting for the body that they will stand before.
-    body: list[str] = []
+    draft = _Draft()
     for block in blocks:
         if block.kind == "heading":
-            if body:
-                yield _chunk(path, [*headings, *body])
-                headings, body = [], []
-            elif _length([*headings, block.text]) > TARGET_CHARACTERS // 2:
-                yield _chunk(path, headings)
-                headings = []
+            # Headings alone fill no more than half a chunk, so that a body has room.
+            if draft.has_body or (draft.texts and draft.size + len(block.text) > HALF):
+                yield draft.chunk(path)
+                draft = _Draft()
             path = [*(above for above in path if above.level < block.level), block]
-            headings.append(block.text)
+            draft.add(block, block.text)
             continue
-        for piece in _pieces(block, taken=0 if body else _length([*headings, ""])):
-            if body and _length([*headings, *body, piece]) > TARGET_CHARACTERS:
-                yield _chunk(path, [*headings, *body])
-                headings, body = [], []
-            body.append(piece)
-    if headings or body:
-        yield _chunk(path, [*headings, *body])
-
-
-def _chunk(path: list[_Block], texts: list[str]) -> Chunk:
-    return Chunk(HEADING_SEPARATOR.join(block.title for block in path), "\n\n".join(texts))
-
-
-def _length(texts: list[str]) -> int:
-    return sum(map(len, texts)) + 2 * max(0, len(texts) - 1)
+        for piece in _pieces(block, taken=0 if draft.has_body else draft.size):
+            if draft.has_body and draft.size + len(piece) > TARGET_CHARACTERS:
+                yield draft.chunk(path)
+                draft = _Draft()
+            draft.add(block, piece)
+    if draft.texts:
+        yield draft.chunk(path)
 
 
 def _pieces(block: _Block, *, taken: int) -> Iterator[str]:
@@ -151,7 +160,8 @@ def _special(lines: list[str], at: int, *, after_text: bool) -> tuple[int, _Bloc
         return 0, None
     if hit := _ATX.match(line):
         return 1, _Block("heading", line, len(hit.group(1)), hit.group(2))
-    below = _UNDERLINE.match(lines[at + 1]) if at + 1 < len(lines) else None
+    under = lines[at + 1] if at + 1 < len(lines) else ""
+    below = _UNDERLINE.match(under) if len(under) <= HEADING_CHARACTERS else None
     if below and line.strip() and not after_text and not _UNDERLINE.match(line):
         level = 1 if "=" in below.group(1) else 2
         return 2, _Block("heading", "\n".join(lines[at : at + 2]), level, line.strip())

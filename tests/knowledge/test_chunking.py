@@ -23,7 +23,7 @@ LINES = st.one_of(
     st.text(max_size=60),
     st.integers(1, 6000).map("x".__mul__),
     st.integers(1, 6000).map(lambda count: " " * count + "x"),
-    st.integers(1, 6000).map(" ".__mul__),
+    st.builds(lambda sign, count: sign * count, st.sampled_from(" =-#`"), st.integers(1, 6000)),
 )
 DOCUMENTS = st.lists(LINES, max_size=40).map("\n".join)
 
@@ -113,6 +113,7 @@ def test_underlined_headings_are_headings() -> None:
         "```\n# a comment\n```",
         "    # indented code",
         "####### seven",
+        "Title\n" + "=" * 201,
     ],
 )
 def test_what_only_looks_like_a_heading_is_none(content: str) -> None:

@@ -1,6 +1,6 @@
 """Any order of what people, workers and sweeps do leaves the tables in agreement."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -166,14 +166,7 @@ class Life(RuleBasedStateMachine):
             assert list(Task.objects.order_by("pk").values()) == before
 
 
-@pytest.fixture
-def _deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing commits here, so nothing would ring anyway; spare the look through the hooks."""
-    monkeypatch.setattr("kernel.jobs.ring", lambda name: None)
-    return
-
-
-@pytest.mark.usefixtures("db", "_deaf")
+@pytest.mark.django_db
 def test_tasks_live_by_the_rules() -> None:
     run_state_machine_as_test(
         Life,

@@ -1,0 +1,69 @@
+"""Real threads with real transactions, for races that are lost on purpose."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+
+def race(*contestants: Callable[[], Any]) -> list[Any]:
+    """Start all at once; what each returned, or the exception that it raised, in their order."""
+    start = threading.Barrier(len(contestants))
+    outcomes: list[Any] = [None] * len(contestants)
+
+    def compete(place: int, contestant: Callable[[], Any]) -> None:
+        try:
+            start.wait(10)
+            outcomes[place] = contestant()
+        except Exception as error:  # noqa: BLE001 - the loser's refusal is what is looked at
+            outcomes[place] = error
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=compete, args=pair) for pair in enumerate(contestants)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    return outcomes
+
+
+class Gate:
+    """Holds a thread inside its transaction until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self._reached, self._open = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        """Stop here; called by the thread that is held."""
+        self._reached.set()
+        assert self._open.wait(20)
+
+    def wait(self) -> None:
+        """Until somebody stands at the gate."""
+        assert self._reached.wait(20)
+
+    def open(self) -> None:
+        """Let them through."""
+        self._open.set()
+
+
+class Waiters:
+    """How many of this database's sessions wait for a lock; lets a test wait until one does."""
+
+    def wait_for(self, count: int) -> None:
+        """Until `count` sessions stand behind a lock."""
+        pause = threading.Event()
+        for _ in range(400):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                )
+                if cursor.fetchone()[0] >= count:
+                    return
+            pause.wait(0.02)
+        raise AssertionError(f"{count} sessions were expected to wait for a lock.")
