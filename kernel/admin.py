@@ -1,20 +1,33 @@
 """Console bases: pages look by default and act only through operations."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote
+from uuid import UUID
 
-from django.contrib import messages
-from django.db.models import QuerySet
+from django.contrib import admin, messages
+from django.core.exceptions import SuspiciousOperation
+from django.db.models import Model, QuerySet, UUIDField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.admin import ModelAdmin, TabularInline
+from django.urls import reverse
+from django.utils.text import capfirst
 from unfold import decorators
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
 
+from kernel import clock, display
 from kernel.actors import Actor
 from kernel.errors import DomainError
 
-P = ParamSpec("P")
-T = TypeVar("T")
+# Searches and the offered filter values look at so many of the newest rows: tables grow for ever.
+SEARCHED: Final = 10_000
+SEEN: Final = 1_000
+
+Column = Callable[[Any], Any]
+Available = Callable[[Any], bool]
 
 
 class ReadOnly:
@@ -33,18 +46,39 @@ class ReadOnly:
         return False
 
 
+class IndexedChangeList(ChangeList):  # type: ignore[misc]  # unfold ships no types
+    """Rows in the page's own order alone: any other would sort the whole table."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """The page's order; `?o=` is ignored."""
+        ordering: list[Any] = self._get_deterministic_ordering(
+            list(self.model_admin.get_ordering(request))
+        )
+        return ordering
+
+
 class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """The base of every console page: the viewer's organization, newest rows first.
+    """The base of every console page: the viewer's organization, newest rows first, never counted.
 
     `view_permission` opens the page (a page without one opens for nobody); `edit_permission`
-    allows its actions, which name it as `permissions=["edit"]`.
+    allows its actions, which name it as `permissions=["edit"]`. `linked_filters` are fields by
+    which other pages link to the list. `api_path` is where the REST API has the object.
     """
 
     view_permission: ClassVar[str] = ""
     edit_permission: ClassVar[str] = ""
+    page_title: ClassVar[str] = ""
+    api_path: ClassVar[str] = ""
+    linked_filters: ClassVar[tuple[str, ...]] = ()
+    paginator = InfinitePaginator
     list_per_page = 50
+    list_max_show_all = 0
+    list_disable_select_all = True
+    list_fullwidth = True
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     compressed_fields = True
+    sortable_by: ClassVar[Any] = ()
     ordering: ClassVar[Any] = ("-created_at", "-pk")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -59,6 +93,10 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         """Rows of the caller's organization and no other."""
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.filter(organization_id=request.user.organization_id)  # type: ignore[union-attr]
+
+    def page_context(self, request: HttpRequest, row: Any) -> Mapping[str, Any]:
+        """What the templates of one object's page show beside its fields."""
+        return {}
 
     def actor(self, request: HttpRequest) -> Actor:
         """Who clicked, for operations and audit."""
@@ -82,10 +120,89 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
             return False
         return True
 
-    def back(self, object_id: str) -> HttpResponse:
-        """To the page of one object, after an action on it."""
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only the offered filters: else `?password__startswith=` would spell a hash out."""
+        offered = {entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter}
+        return lookup.split("__")[0] in {*offered, *self.linked_filters}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A row by its id, however old; by its words among the newest ones."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if isinstance(self.model._meta.pk, UUIDField):
+            with suppress(ValueError):
+                return queryset.filter(pk=UUID(term)), False
+        newest = queryset.order_by(*self.ordering)[:SEARCHED].values("pk")
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(
+            request, queryset.filter(pk__in=newest), term
+        )
+        return found
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Lists keep to their index."""
+        return IndexedChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The list. A NUL, which PostgreSQL refuses with an error, is a bad request."""
+        if "\x00" in unquote(request.META.get("QUERY_STRING", "")):
+            raise SuspiciousOperation("The address has a NUL character; remove it.")
+        title = self.page_title or capfirst(self.model._meta.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Run an action on the rows that were ticked; never on all pages at once."""
+        if request.POST.get("select_across", "0") not in {"", "0"}:
+            self.message_user(request, "Select the rows of one page at a time.", messages.ERROR)
+            return redirect(request.get_full_path())
+        return super().response_action(request, queryset)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """One object's page; it was found in the caller's organization by now."""
+        row = kwargs.get("obj")
+        if row is not None:
+            context["title"] = capfirst(self.model._meta.verbose_name)
+            context["now"] = clock.now()
+            context.update(self.page_context(request, row))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """The buttons that the caller may use and that the object's state allows."""
+        buttons: list[Any] = super().get_actions_detail(request, object_id)
+        row = self.get_object(request, str(object_id)) if buttons else None
+        return [b for b in buttons if row is not None and getattr(b.method, "available")(row)]
+
+    def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the page of one object, after an action on it in a dialog."""
         options = self.model._meta
-        return redirect(f"admin:{options.app_label}_{options.model_name}_change", object_id)
+        address = reverse(
+            f"admin:{options.app_label}_{options.model_name}_change", args=[object_id]
+        )
+        if "HX-Request" in request.headers:
+            # The dialog posts in the background, where a redirect would load into the dialog.
+            return HttpResponse(headers={"HX-Redirect": address})
+        return redirect(address)
+
+    @admin.display(description="ID")
+    def short_id(self, row: Any) -> str:
+        """The id for lists."""
+        return display.identifier(row.pk)
+
+    @admin.display(description="ID")
+    def whole_id(self, row: Any) -> str:
+        """The id for pages."""
+        return display.whole_identifier(row.pk)
+
+    @admin.display(description="API")
+    def api_link(self, row: Any) -> str:
+        """Where the REST API has the object."""
+        return display.api_address(f"{self.api_path}/{row.pk}/")
 
 
 class ConsoleInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold ships no types
@@ -100,31 +217,84 @@ class ConsoleInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold sh
         return True
 
 
-def labelled(
-    description: str, colours: Mapping[str, str]
-) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A list column shown as a coloured word; `colours` maps words to unfold's colour names."""
+def column(
+    description: str, value: Callable[[Any], Any], shown: Callable[[Any], Any] = str
+) -> Column:
+    """A column or field that shows `shown(value(row))`."""
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        column: Callable[P, T] = decorators.display(function, description=description, label=colours)
-        return column
+    def cell(row: Any) -> Any:
+        return shown(value(row))
 
-    return decorate
+    cell.__name__ = description.replace(" ", "_").lower()
+    setattr(cell, "short_description", description)
+    return cell
+
+
+def time_column(field: str, description: str) -> Column:
+    """A moment, relative to now."""
+    return column(
+        description,
+        lambda row: getattr(row, field),
+        lambda moment: display.since(moment, now=clock.now()),
+    )
+
+
+def money_column(field: str = "cost_usd", description: str = "cost") -> Column:
+    """An amount in US dollars."""
+    return column(description, lambda row: getattr(row, field), display.money)
+
+
+def status_column(field: str = "status") -> Column:
+    """A state as a coloured word."""
+    return column(
+        field,
+        lambda row: (getattr(row, field), getattr(row, f"get_{field}_display")()),
+        lambda found: display.status(*found),
+    )
+
+
+def recent_values(field: str) -> type[admin.SimpleListFilter]:
+    """A filter by the values that the newest rows have; DISTINCT would read the whole table."""
+
+    class RecentValues(admin.SimpleListFilter):
+        title = field.replace("_", " ")
+        parameter_name = field
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            newest = model_admin.get_queryset(request).order_by(*model_admin.ordering)
+            found = newest.values_list(field, flat=True)[:SEEN]
+            return [(value, value) for value in sorted({*found}) if value]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    return RecentValues
 
 
 def confirmed(
-    description: str, question: str
-) -> Callable[[Callable[P, HttpResponse]], Callable[P, HttpResponse]]:
+    description: str, question: str, *, available: Available = lambda row: True
+) -> Callable[[Callable[..., Any]], Callable[..., HttpResponse]]:
     """A button on an object's page that asks `question` first and then posts.
 
-    Never a plain link: a GET that changes state can be triggered by any page in the browser.
+    `available` says in which states it is offered; the operation decides again. Never a plain
+    link: a GET that changes state can be triggered by any page in the browser.
     """
     dialog = {"title": description, "description": question, "form_submit_text": description}
 
-    def decorate(function: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
-        button: Callable[P, HttpResponse] = decorators.action(
-            function, description=description, permissions=["edit"], dialog=dialog
+    def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponse]:
+        def act(
+            page: ConsoleAdmin, request: HttpRequest, form: Any, object_id: str
+        ) -> HttpResponse:
+            row: Model | None = page.get_object(request, object_id)
+            if row is not None:
+                function(page, request, row)
+            return page.back(request, object_id)
+
+        act.__name__ = function.__name__
+        button: Callable[..., HttpResponse] = decorators.action(
+            act, description=description, permissions=["edit"], dialog=dialog
         )
+        setattr(button, "available", available)
         return button
 
     return decorate

@@ -43,18 +43,6 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def is_locked(data_dir: Path) -> bool:
-    """Whether a hub holds the lock of the folder."""
-    try:
-        with (data_dir / LOCK_FILE).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The object in `path`; empty if the file is missing or was only half written."""
     try:

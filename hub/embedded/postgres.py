@@ -32,6 +32,7 @@ STOP: Final = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.
 SOCKET_NAME: Final = ".s.PGSQL.5432.lock"
 SOCKET_LIMIT: Final = 103  # Bytes of a socket address on macOS; Linux has four more.
 NO_SPACE: Final = ("No space left on device", "Check free disk space")
+NOT_YET: Final = ("starting up", "not yet accepting", "recovery")
 SOCKET_PREFIX: Final = "agent-hub-"
 
 INCLUDE: Final = "include 'hub.conf'\n"
@@ -246,12 +247,14 @@ def _wait_until_ready(server: PostgresServer) -> None:
             break
         try:
             psycopg.connect(server.url_of("postgres", "template1"), connect_timeout=5).close()
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
+            if "FATAL" in str(error) and not any(w in str(error) for w in NOT_YET):
+                break
             time.sleep(0.03)
         else:
             return
-    own = sorted((server.data_dir / "postgres" / "log").glob("*"), key=lambda p: p.stat().st_mtime)
-    logs = [_start_log(server.data_dir), *own[-1:]]
+    own = (server.data_dir / "postgres" / "log").glob("*")
+    logs = sorted([_start_log(server.data_dir), *own], key=lambda log: log.stat().st_mtime)[-2:]
     reason = processes.last_words(*logs, otherwise="it did not answer")
     raise ServerDidNotStart(f"PostgreSQL did not start: {reason}. See {logs[-1]}.")
 

@@ -21,12 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hub.embedded import data_folder, processes
+import psutil  # type: ignore[import-untyped]  # ships no types
+
+from hub.embedded import processes
 from hub.embedded.errors import ServerDidNotStart
 
 PREFERRED: Final = "pgserver"  # The name the PostgreSQL wheel itself uses.
 FALLBACK: Final = "nobody"
-# {"<path>": {"mode": <as it was>, "widened": <as we left it>, "needed_by": ["<server's home>"]}}
+# {"<path>": {"mode": <as it was>, "widened": <as we left it>,
+#             "needed_by": {"<server's home>": <starter's pid>}}}
 Ledger = dict[str, dict[str, Any]]
 
 
@@ -113,16 +116,18 @@ def close_way(home: Path) -> None:
         return
     with _ledger() as ledger:
         for name, entry in list(ledger.items()):
-            others = [h for h in entry["needed_by"] if h != str(home)]
-            entry["needed_by"] = [h for h in others if _is_in_use(Path(h))]
+            needs = entry["needed_by"].items()
+            entry["needed_by"] = {
+                h: pid for h, pid in needs if h != str(home) and _is_in_use(Path(h), pid)
+            }
             if not entry["needed_by"]:
                 _restore(Path(name), entry)
                 del ledger[name]
 
 
-def _is_in_use(home: Path) -> bool:
-    # The lock counts too: between opening the way and the server's pid file lies its start.
-    return data_folder.is_locked(home.parent) or processes.find_server(home) is not None
+def _is_in_use(home: Path, starter: int) -> bool:
+    # The starter counts too: between opening the way and the server's pid file lies its start.
+    return psutil.pid_exists(starter) or processes.find_server(home) is not None
 
 
 def _need(ledger: Ledger, path: Path, want: int, *, user: SystemUser, home: Path) -> None:
@@ -131,9 +136,8 @@ def _need(ledger: Ledger, path: Path, want: int, *, user: SystemUser, home: Path
         if user.may(path, want):
             return
         mode = stat.S_IMODE(path.stat().st_mode)
-        entry = ledger[str(path)] = {"mode": mode, "widened": mode | want, "needed_by": []}
-    if str(home) not in entry["needed_by"]:
-        entry["needed_by"].append(str(home))
+        entry = ledger[str(path)] = {"mode": mode, "widened": mode | want, "needed_by": {}}
+    entry["needed_by"][str(home)] = os.getpid()
     if not user.may(path, want):
         path.chmod(entry["widened"])
 
@@ -151,7 +155,7 @@ def _ledger() -> Iterator[Ledger]:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
         raise ServerDidNotStart(f"{folder} belongs to somebody else. Remove it and try again.")
-    descriptor = os.open(folder / "widened.json", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(folder / "open-ways.json", os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
+from hub.front.protocol import BoundedHttp
+
 APPLICATION: Final = "hub.asgi:app"
 BACKLOG: Final = 1024
 WEBSOCKET_MESSAGE_BYTES: Final = 64 * 1024
@@ -48,7 +50,7 @@ def configure(application: ASGIApp | str, *, workers: int = 1, drain_seconds: fl
     """How `application` (or the module path of one) is served."""
     options: dict[str, Any] = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": BoundedHttp,
         "ws": "websockets-sansio",
         "lifespan": "on",
         "ws_max_size": WEBSOCKET_MESSAGE_BYTES,

@@ -78,6 +78,9 @@ def run(options: Options) -> int:
     except DomainError as refusal:
         print(refusal.detail, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"The system refused: {error}. Put that right and start again.", file=sys.stderr)
+        return 2
     except Stopped as stop:
         # To stop a serving hub is how it ends well; to stop `--once` is to cut it short.
         return 128 + stop.number if options.once else 0

@@ -232,26 +232,17 @@ def test_lost_passwords_are_explained_and_the_data_is_kept(tmp_path: Path) -> No
 
 def test_a_broken_cluster_is_explained(tmp_path: Path) -> None:
     postgres.start(tmp_path).stop()
-    (tmp_path / "postgres" / "global" / "pg_filenode.map").write_bytes(b"")
+    settings = tmp_path / "postgres" / "postgresql.conf"
+    settings.write_text("port = many\n")
 
     with pytest.raises(ServerDidNotStart) as refusal:
         postgres.start(tmp_path)
 
-    log = next((tmp_path / "postgres" / "log").iterdir())
     assert refusal.value.detail == (
-        'PostgreSQL did not start: could not read file "global/pg_filenode.map": read 0 of 524.'
-        f" See {log}."
+        f'PostgreSQL did not start: configuration file "{settings}" contains errors.'
+        f" See {tmp_path}/logs/postgres-start.log."
     )
     assert processes.find_server(tmp_path / "postgres") is None
-
-
-def test_a_cluster_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
-    place = tmp_path / "postgres"
-    place.mkdir()
-    (place / "postmaster.pid").mkdir()  # Nothing that PostgreSQL could ever replace.
-
-    with pytest.raises(OSError, match=r"postmaster\.pid"):
-        postgres.start(tmp_path)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from hub import embedded
-from hub.embedded import data_folder, postgres, processes
+from hub.embedded import postgres, processes
 from hub.embedded.data_folder import Lock
 from hub.embedded.errors import DataFolderInUse
 
@@ -93,7 +93,8 @@ def test_servers_stop_when_the_block_fails(tmp_path: Path) -> None:
         raise KeyError
 
     assert server_pids(tmp_path) == []
-    assert not data_folder.is_locked(tmp_path)
+    with Lock(tmp_path):
+        pass
 
 
 if os.geteuid() == 0:  # Only root's servers run as somebody else, who needs the doors opened.
@@ -118,9 +119,12 @@ if os.geteuid() == 0:  # Only root's servers run as somebody else, who needs the
     def test_a_door_left_open_by_a_killed_hub_is_closed_by_the_next(tmp_path: Path) -> None:
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
-        first = postgres.start(closed / "one")
-        first.process.kill()
-        first.process.wait()
+        with holder(closed / "one") as killed:
+            assert mode(closed) == 0o701
+            killed.kill()
+            killed.wait()
+            while server_pids(closed / "one"):
+                time.sleep(0.05)
 
         postgres.start(closed / "two").stop()
 

@@ -15,9 +15,10 @@ import pytest
 
 from accounts.models import User
 from hub.embedded.servers import Servers
-from hub.front import server
+from hub.front import protocol, server
 from tests.accounts import factories
 from tests.conftest import repository
+from tests.hub.front import peer
 from tests.hub.front.peer import Front
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,7 +34,7 @@ def web(servers: Servers, log: Path, *arguments: str) -> Iterator[tuple[Front, P
     with log.open("wb") as output:
         process = command(servers, "--port", str(port), *arguments, output=output.fileno())
         try:
-            _until_ready(port, process)
+            _until_ready(port, process, log)
             yield Front(port), process
         finally:
             process.kill()
@@ -56,7 +57,7 @@ def command(servers: Servers, *arguments: str, output: int) -> Process:
     )
 
 
-def _until_ready(port: int, process: Process) -> None:
+def _until_ready(port: int, process: Process, log: Path) -> None:
     while process.poll() is None:
         try:
             assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
@@ -64,7 +65,7 @@ def _until_ready(port: int, process: Process) -> None:
             time.sleep(0.05)
         else:
             return
-    raise AssertionError("The web process ended before it answered.")
+    raise AssertionError(f"The web process ended before it answered: {log.read_text()[-2000:]}")
 
 
 def test_django_answers_behind_the_front(front: Front, viewer: User) -> None:
@@ -81,6 +82,37 @@ def test_django_answers_behind_the_front(front: Front, viewer: User) -> None:
 def test_no_other_path_takes_sockets(front: Front) -> None:
     with pytest.raises(Exception, match="HTTP 403"), front.connect("/elsewhere"):
         pass
+
+
+def test_a_head_without_end_is_cut_off(front: Front) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", front.port), timeout=10) as request,
+        pytest.raises(OSError, match=r"reset|Broken pipe"),
+    ):
+        request.sendall(b"GET /healthz HTTP/1.1\r\nX-Endless: " + b"x" * 50_000_000)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127"])
+def test_a_head_that_never_comes_is_cut_off(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 1.0)
+
+    with (
+        peer.running() as front,
+        socket.create_connection(("127.0.0.1", front.port), timeout=10) as request,
+    ):
+        request.sendall(beginning)
+
+        assert request.recv(1) == b""
+
+
+def test_a_connection_serves_one_request_after_another(front: Front) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{front.port}") as client:
+        heads = {"X-Long": "x" * 30_000}
+        answers = [client.get("/healthz", headers=heads).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
 
 
 def test_a_port_in_use_is_said_in_one_line(servers: Servers, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""HTTP as uvicorn speaks it, with the bounds that it leaves out: the size and time of a head."""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES: Final = 64 * 1024
+HEAD_SECONDS: Final = 20.0
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Cuts off who sends endless headers, or none: both would cost memory until the end.
+
+    The h11 implementation bounds the size too, for a fifth of the requests per second.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more."""
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes while a head is incomplete, but for the piece that began it."""
+        waiting = self._deadline
+        super().data_received(data)
+        if waiting is not None and waiting is self._deadline:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._cut()
+
+    def on_message_begin(self) -> None:
+        """Expect the rest of this head."""
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        self._head_arrived()
+        self._head_bytes = 0
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._cut)
+
+    def _head_arrived(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _cut(self) -> None:
+        self._head_arrived()
+        self.transport.abort()
