@@ -8,8 +8,17 @@ from django.http import HttpRequest
 
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations import sessions
-from kernel import clock
-from kernel.admin import ConsoleAdmin
+from kernel import clock, display
+from kernel.admin import ConsoleAdmin, column, confirmed, time_column
+
+
+def _session_state(session: Session) -> str:
+    if session.revoked_at is not None:
+        return "revoked"
+    return "alive" if session.is_alive(now=clock.now()) else "expired"
+
+
+STATE = column("state", _session_state, display.status)
 
 
 @admin.register(Organization)
@@ -17,8 +26,15 @@ class OrganizationAdmin(ConsoleAdmin):
     """The viewer's own organization."""
 
     view_permission = "user.read"
-    list_display: ClassVar = ("name", "slug", "is_active", "created_at")
+    list_display: ClassVar = (
+        "name",
+        "slug",
+        "is_active",
+        time_column("created_at", "created"),
+        "short_id",
+    )
     search_fields: ClassVar = ("name",)
+    fields: ClassVar = ("name", "slug", "is_active", "created_at", "updated_at", "whole_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """One row: others are not the viewer's business."""
@@ -31,10 +47,26 @@ class UserAdmin(ConsoleAdmin):
     """People of the organization."""
 
     view_permission = "user.read"
-    list_display: ClassVar = ("email", "full_name", "role", "is_active", "last_login")
+    list_display: ClassVar = (
+        "email",
+        "full_name",
+        "role",
+        "is_active",
+        time_column("last_login", "last login"),
+        "short_id",
+    )
     list_filter: ClassVar = ("role", "is_active")
     search_fields: ClassVar = ("email", "full_name")
-    exclude: ClassVar = ("password",)
+    fields: ClassVar = (
+        "email",
+        "full_name",
+        "role",
+        "is_active",
+        "last_login",
+        "created_at",
+        "updated_at",
+        "whole_id",
+    )
 
 
 @admin.register(Session)
@@ -43,23 +75,47 @@ class SessionAdmin(ConsoleAdmin):
 
     view_permission = "user.read"
     edit_permission = "user.edit"
-    list_display: ClassVar = ("user", "ip_address", "created_at", "expires_at", "revoked_at")
+    list_display: ClassVar = (
+        "user",
+        STATE,
+        "ip_address",
+        time_column("created_at", "began"),
+        time_column("expires_at", "expires"),
+        "short_id",
+    )
     list_select_related: ClassVar = ("user",)
     search_fields: ClassVar = ("user__email",)
-    exclude: ClassVar = ("refresh_jti",)
+    fields: ClassVar = (
+        "user",
+        STATE,
+        "ip_address",
+        "user_agent",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "whole_id",
+    )
     actions: ClassVar = ("revoke_sessions",)
+    actions_detail: ClassVar = ("revoke_session",)
 
     @admin.action(description="Revoke selected sessions", permissions=["edit"])
     def revoke_sessions(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         """Their tokens stop counting with the next request."""
         for session in queryset:
-            self.attempt(
-                request,
-                sessions.log_out,
-                session_id=session.pk,
-                actor=self.actor(request),
-                now=clock.now(),
-            )
+            self._revoke(request, session)
+
+    @confirmed(
+        "Revoke",
+        "Its tokens stop counting with the next request.",
+        available=lambda session: session.is_alive(now=clock.now()),
+    )
+    def revoke_session(self, request: HttpRequest, session: Session) -> None:
+        """End it."""
+        self._revoke(request, session)
+
+    def _revoke(self, request: HttpRequest, session: Session) -> None:
+        actor = self.actor(request)
+        self.attempt(request, sessions.log_out, session_id=session.pk, actor=actor, now=clock.now())
 
 
 @admin.register(AgentKey)
@@ -67,5 +123,12 @@ class AgentKeyAdmin(ConsoleAdmin):
     """Keys of remote agents; only their prefixes are known."""
 
     view_permission = "user.read"
-    list_display: ClassVar = ("name", "prefix", "created_at", "revoked_at")
-    exclude: ClassVar = ("key_hash",)
+    list_display: ClassVar = (
+        "name",
+        "prefix",
+        time_column("created_at", "created"),
+        time_column("revoked_at", "revoked"),
+        "short_id",
+    )
+    search_fields: ClassVar = ("name",)
+    fields: ClassVar = ("name", "prefix", "created_at", "revoked_at", "whole_id")

@@ -1,36 +1,38 @@
 """Console pages of agents and executions."""
 
-from typing import Any, ClassVar
-from uuid import UUID
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from agents import selectors
 from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import registry
-from kernel import clock
-from kernel.admin import ConsoleAdmin, ConsoleInline, confirmed, labelled
+from agents.runtime.providers import DEMO, PROVIDERS
+from kernel import clock, display
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    confirmed,
+    money_column,
+    recent_values,
+    status_column,
+    time_column,
+)
+
+VERSIONS: Final = 20
 
 
-class VersionInline(ConsoleInline):
-    """The agent's versions, newest first."""
-
-    model = AgentVersion
-    fk_name = "agent"
-    fields = readonly_fields = (
-        "number",
-        "llm_provider",
-        "llm_model",
-        "temperature",
-        "max_tokens",
-        "enabled_tools",
-        "created_by",
-        "created_at",
-    )
-    ordering = ("-number",)
-    per_page = 10
+def _provider(version: AgentVersion | None) -> str:
+    if version is None:
+        return display.NOTHING
+    if version.llm_provider == DEMO:
+        return "Demo (offline)"
+    known = PROVIDERS.get(version.llm_provider)
+    return known.label if known else version.llm_provider
 
 
 @admin.register(Agent)
@@ -39,73 +41,82 @@ class AgentAdmin(ConsoleAdmin):
 
     view_permission = "agent.read"
     edit_permission = "agent.run"
+    api_path = "/api/v1/agents"
     list_display: ClassVar = (
         "name",
-        "shown_status",
-        "provider",
-        "model_name",
+        status_column(),
+        column("provider", lambda agent: agent.current_version, _provider),
+        column("model", lambda a: (a.current_version and a.current_version.llm_model) or "default"),
         "role",
-        "tasks_completed",
-        "tasks_failed",
-        "total_cost_usd",
-        "last_active_at",
+        column("completed", lambda agent: agent.tasks_completed),
+        column("failed", lambda agent: agent.tasks_failed),
+        money_column("total_cost_usd"),
+        time_column("last_active_at", "last active"),
+        "short_id",
     )
-    list_filter: ClassVar = ("status", "role")
+    list_filter: ClassVar = ("status", recent_values("role"))
     list_select_related: ClassVar = ("current_version",)
     search_fields: ClassVar = ("name",)
+    search_help_text = "A part of the name, or an id"
     actions: ClassVar = ("start_agents", "stop_agents")
     actions_detail: ClassVar = ("start_agent", "stop_agent")
-    inlines: ClassVar = (VersionInline,)
+    change_form_outer_before_template = "console/agent.html"
+    change_form_outer_after_template = "console/agent_versions.html"
+    fields: ClassVar = (
+        "description",
+        "kind",
+        "role",
+        "email",
+        column("tags", lambda agent: agent.tags, display.words),
+        "created_at",
+        "updated_at",
+        "whole_id",
+        "api_link",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
-        """Agents that are not deleted."""
-        return super().get_queryset(request).filter(deleted_at=None)
+        """Agents that are not deleted, with their version."""
+        return (
+            super().get_queryset(request).filter(deleted_at=None).select_related("current_version")
+        )
 
-    @labelled("status", {"idle": "success", "busy": "info", "error": "danger"})
-    def shown_status(self, agent: Agent) -> str:
-        """The status as a coloured word."""
-        return agent.status
-
-    @admin.display(description="provider")
-    def provider(self, agent: Agent) -> str:
-        """Of the current version."""
-        return agent.current_version.llm_provider if agent.current_version else ""
-
-    @admin.display(description="model")
-    def model_name(self, agent: Agent) -> str:
-        """Of the current version; empty means the provider's default."""
-        return agent.current_version.llm_model if agent.current_version else ""
+    def page_context(self, request: HttpRequest, row: Agent) -> Mapping[str, Any]:
+        """The versions, each with what it changed."""
+        versions = selectors.list_versions(organization_id=row.organization_id, agent_id=row.pk)
+        return {"history": _history(list(versions[: VERSIONS + 1]))}
 
     @admin.action(description="Start selected agents", permissions=["edit"])
     def start_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         """Let them take tasks."""
-        self._each(request, registry.start_agent, queryset.values_list("pk", flat=True))
+        self._each(request, registry.start_agent, queryset)
 
     @admin.action(description="Stop selected agents", permissions=["edit"])
     def stop_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         """Take them offline."""
-        self._each(request, registry.stop_agent, queryset.values_list("pk", flat=True))
+        self._each(request, registry.stop_agent, queryset)
 
-    @confirmed("Start", "The agent takes tasks again.")
-    def start_agent(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+    @confirmed("Start", "The agent takes tasks again.", available=lambda agent: not agent.is_active)
+    def start_agent(self, request: HttpRequest, agent: Agent) -> None:
         """Let it take tasks."""
-        self._each(request, registry.start_agent, [object_id])
-        return self.back(object_id)
+        self._each(request, registry.start_agent, [agent])
 
-    @confirmed("Stop", "Its running tasks go back to the queue and wait until it is started.")
-    def stop_agent(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+    @confirmed(
+        "Stop",
+        "Its running tasks go back to the queue and wait until it is started.",
+        available=lambda agent: agent.is_active,
+    )
+    def stop_agent(self, request: HttpRequest, agent: Agent) -> None:
         """Take it offline."""
-        self._each(request, registry.stop_agent, [object_id])
-        return self.back(object_id)
+        self._each(request, registry.stop_agent, [agent])
 
-    def _each(self, request: HttpRequest, operation: Any, agent_ids: Any) -> None:
+    def _each(self, request: HttpRequest, operation: Any, agents: Any) -> None:
         actor = self.actor(request)
-        for agent_id in agent_ids:
+        for agent in agents:
             self.attempt(
                 request,
                 operation,
                 organization_id=actor.organization_id,
-                agent_id=agent_id,
+                agent_id=agent.pk,
                 actor=actor,
                 now=clock.now(),
             )
@@ -116,40 +127,63 @@ class AgentExecutionAdmin(ConsoleAdmin):
     """What happened in each run."""
 
     view_permission = "execution.read"
+    page_title = "Executions"
+    api_path = "/api/v1/executions"
+    linked_filters: ClassVar = ("agent", "task_id")
     list_display: ClassVar = (
-        "created_at",
         "agent_name",
-        "shown_status",
+        status_column(),
+        column("task", lambda run: run.task_id, lambda pk: display.page_link("tasks_task", pk)),
         "tool_calls",
-        "input_tokens",
-        "output_tokens",
-        "cost_usd",
-        "duration_ms",
+        column("tokens", lambda run: f"{run.input_tokens:,} + {run.output_tokens:,}"),
+        money_column(),
+        column("duration", lambda run: run.duration_ms / 1000, display.duration),
+        time_column("created_at", "began"),
+        "short_id",
     )
-    list_filter: ClassVar = ("status", "source")
+    list_filter: ClassVar = ("status", "source", "created_at")
     search_fields: ClassVar = ("agent_name",)
-    change_form_after_template = "console/execution_timeline.html"
+    search_help_text = "A part of the agent's name, or an id"
+    change_form_outer_before_template = "console/execution.html"
+    fields: ClassVar = (
+        column("asked", lambda run: run.input, display.text_block),
+        "source",
+        "created_at",
+        "finished_at",
+        "whole_id",
+        "api_link",
+    )
 
-    @labelled("status", {"success": "success", "error": "danger"})
-    def shown_status(self, execution: AgentExecution) -> str:
-        """The status as a coloured word."""
-        return execution.status
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AgentExecution]:
+        """Executions with their versions."""
+        return super().get_queryset(request).select_related("version")
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """The page with the run's steps under its fields."""
-        steps = (
-            selectors.list_steps(
-                organization_id=request.user.organization_id,  # type: ignore[union-attr]
-                execution_id=UUID(object_id),
-            )
-            if object_id
-            else []
-        )
-        context = {**(extra_context or {}), "runs": [{"steps": steps}]}
-        return super().changeform_view(request, object_id, form_url, context)
+    def page_context(self, request: HttpRequest, row: AgentExecution) -> Mapping[str, Any]:
+        """The run's steps."""
+        steps = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
+        return {"steps": steps}
+
+
+def _history(versions: Sequence[AgentVersion]) -> Iterator[Mapping[str, Any]]:
+    """Each version with the fields it changed; the first, which had nothing before it, with all."""
+    for version, older in zip_longest(versions[:VERSIONS], versions[1 : VERSIONS + 1]):
+        before = older.configuration() if older else {}
+        changes = [
+            {"field": name, "before": _shown(before.get(name)), "after": _shown(value)}
+            for name, value in version.configuration().items()
+            if older is None or before[name] != value
+        ]
+        yield {
+            "version": version,
+            "provider": _provider(version),
+            "older": older,
+            "changes": changes,
+        }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return display.structure(value) if value else ""
+    return "" if value is None else str(value)

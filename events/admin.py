@@ -1,11 +1,14 @@
 """Console page of the outbox."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
 from events.models import OutboxEvent
-from kernel.admin import ConsoleAdmin
+from kernel import display
+from kernel.admin import ConsoleAdmin, column, recent_values, time_column
 
 
 @admin.register(OutboxEvent)
@@ -13,7 +16,25 @@ class OutboxEventAdmin(ConsoleAdmin):
     """What happened lately, and whether everybody was told."""
 
     view_permission = "event.read"
-    ordering: ClassVar = ("-occurred_at", "-pk")
-    list_display: ClassVar = ("type", "sequence", "occurred_at", "published_at", "organization_id")
-    list_filter: ClassVar = ("type",)
+    page_title = "Events"
+    ordering: ClassVar = ("-pk",)
+    list_display: ClassVar = (
+        "type",
+        "sequence",
+        time_column("occurred_at", "occurred"),
+        time_column("published_at", "published"),
+    )
+    list_filter: ClassVar = (recent_values("type"),)
     search_fields: ClassVar = ("type",)
+    fields: ClassVar = (
+        "type",
+        "sequence",
+        column("data", lambda event: event.data, display.structure_block),
+        column("occurred (UTC)", lambda event: event.occurred_at, display.exact),
+        column("published (UTC)", lambda event: event.published_at, display.exact),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The organization's events, without those meant for one other person."""
+        rows = super().get_queryset(request)
+        return rows.filter(Q(user_id=None) | Q(user_id=request.user.pk))

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.urls import reverse_lazy
 
+from hub.console import navigation
 from hub.env import env
 from kernel import logs
 
@@ -15,7 +16,8 @@ VERSION = "0.1.0"
 # --- What this is ---------------------------------------------------------------------------
 SECRET_KEY = env.secret_key
 DEBUG = False
-ALLOWED_HOSTS = list(env.allowed_hosts) or ["localhost", "127.0.0.1", "[::1]", "testserver"]
+# Loopback always: `up`, probes and people on the machine itself come that way.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.allowed_hosts]
 ROOT_URLCONF = "hub.urls"
 WSGI_APPLICATION = "hub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -26,9 +28,19 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
-LOCAL_APPS = ["kernel", "audit", "accounts", "events", "knowledge", "cost", "agents", "tasks", "hub"]
+LOCAL_APPS = [
+    "kernel",
+    "audit",
+    "accounts",
+    "events",
+    "knowledge",
+    "cost",
+    "agents",
+    "tasks",
+    "hub",
+]
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the default one would replace our site
     "hub.console.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -68,7 +80,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"console": "hub.console.formats"},
         },
     }
 ]
@@ -101,7 +114,6 @@ def database(url: str) -> dict[str, object]:
 DATABASES = {"default": database(env.database_url)}
 REDIS_URL = env.redis_url or "redis://127.0.0.1:6379/0"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / ".static"
 WHITENOISE_USE_FINDERS = True  # the wheels carry the assets: nothing to collect on a fresh clone
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
@@ -223,10 +235,5 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # --- Console --------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "Agent Hub",
-    "SITE_HEADER": "Agent Hub",
-    "SITE_SYMBOL": "hub",
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-}
+DATETIME_FORMAT = "Y-m-d H:i:s"
+UNFOLD = navigation.UNFOLD

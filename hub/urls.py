@@ -1,6 +1,7 @@
 """Every route of the hub."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from django_prometheus.exports import ExportToDjangoView
@@ -10,7 +11,9 @@ from hub import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=static("hub/favicon.svg"))),
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("health", health.health),

@@ -123,7 +123,7 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only the offered filters: else `?password__startswith=` would spell a hash out."""
         offered = {entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter}
-        return lookup.split("__")[0] in {*offered, *self.linked_filters}
+        return lookup.partition("__")[0] in {*offered, *self.linked_filters}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -132,7 +132,7 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         term = search_term.strip()
         if not term:
             return queryset, False
-        if isinstance(self.model._meta.pk, UUIDField):
+        if isinstance(self.opts.pk, UUIDField):
             with suppress(ValueError):
                 return queryset.filter(pk=UUID(term)), False
         newest = queryset.order_by(*self.ordering)[:SEARCHED].values("pk")
@@ -151,7 +151,7 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         """The list. A NUL, which PostgreSQL refuses with an error, is a bad request."""
         if "\x00" in unquote(request.META.get("QUERY_STRING", "")):
             raise SuspiciousOperation("The address has a NUL character; remove it.")
-        title = self.page_title or capfirst(self.model._meta.verbose_name_plural)
+        title = self.page_title or capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
@@ -167,7 +167,7 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         """One object's page; it was found in the caller's organization by now."""
         row = kwargs.get("obj")
         if row is not None:
-            context["title"] = capfirst(self.model._meta.verbose_name)
+            context["title"] = capfirst(self.opts.verbose_name)
             context["now"] = clock.now()
             context.update(self.page_context(request, row))
         return super().render_change_form(request, context, *args, **kwargs)
@@ -176,14 +176,19 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         """The buttons that the caller may use and that the object's state allows."""
         buttons: list[Any] = super().get_actions_detail(request, object_id)
         row = self.get_object(request, str(object_id)) if buttons else None
-        return [b for b in buttons if row is not None and getattr(b.method, "available")(row)]
+        return [b for b in buttons if row is not None and b.method.available(row)]
 
     def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the page of one object, after an action on it in a dialog."""
-        options = self.model._meta
-        address = reverse(
-            f"admin:{options.app_label}_{options.model_name}_change", args=[object_id]
-        )
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return self._go(request, reverse(page, args=[object_id]))
+
+    def back_to_list(self, request: HttpRequest) -> HttpResponse:
+        """To the list, after an action that took the object away."""
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return self._go(request, reverse(page))
+
+    def _go(self, request: HttpRequest, address: str) -> HttpResponse:
         if "HX-Request" in request.headers:
             # The dialog posts in the background, where a redirect would load into the dialog.
             return HttpResponse(headers={"HX-Redirect": address})
@@ -226,7 +231,7 @@ def column(
         return shown(value(row))
 
     cell.__name__ = description.replace(" ", "_").lower()
-    setattr(cell, "short_description", description)
+    cell.short_description = description  # type: ignore[attr-defined]  # as Django reads it
     return cell
 
 
@@ -272,7 +277,7 @@ def recent_values(field: str) -> type[admin.SimpleListFilter]:
 
 
 def confirmed(
-    description: str, question: str, *, available: Available = lambda row: True
+    description: str, question: str, *, available: Available = bool
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponse]]:
     """A button on an object's page that asks `question` first and then posts.
 
@@ -283,7 +288,7 @@ def confirmed(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponse]:
         def act(
-            page: ConsoleAdmin, request: HttpRequest, form: Any, object_id: str
+            page: ConsoleAdmin, request: HttpRequest, _form: Any, object_id: str
         ) -> HttpResponse:
             row: Model | None = page.get_object(request, object_id)
             if row is not None:
@@ -294,7 +299,7 @@ def confirmed(
         button: Callable[..., HttpResponse] = decorators.action(
             act, description=description, permissions=["edit"], dialog=dialog
         )
-        setattr(button, "available", available)
+        button.available = available  # type: ignore[attr-defined]  # read by get_actions_detail
         return button
 
     return decorate

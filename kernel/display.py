@@ -1,4 +1,4 @@
-"""How the console writes times, durations, money, ids and structures. Everything is escaped here."""
+"""How the console writes times, durations, money, ids and structures, all of it escaped."""
 
 import json
 from datetime import datetime
@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-NOTHING: Final = "–"
+NOTHING: Final = "-"
 ROUNDS_TO_NOTHING: Final = Decimal("0.00005")
 ID_TAIL: Final = 8  # the head of a UUIDv7 is its time: neighbours differ in the tail
 
@@ -85,6 +85,11 @@ def page_link(page: str, object_id: object, text: str = "") -> SafeString | str:
 def text_block(text: str) -> SafeString | str:
     """Text with its line breaks."""
     return format_html('<div class="hub-text">{}</div>', text) if text else NOTHING
+
+
+def text_box(text: str) -> SafeString | str:
+    """Long text with its line breaks, in a box that scrolls."""
+    return format_html('<pre class="hub-code">{}</pre>', text) if text else NOTHING
 
 
 def structure(value: Any) -> str:

@@ -5,13 +5,20 @@ from functools import cache
 import redis
 import redis.asyncio
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 @cache
 def client() -> "redis.Redis":
     """The shared blocking client; thread-safe, connects on first use."""
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2, health_check_interval=30
+        settings.REDIS_URL,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=30,
+        # One more try covers a restarted server; the default ten hold a request for seconds.
+        retry=Retry(NoBackoff(), 1),
     )
 
 

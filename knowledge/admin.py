@@ -4,12 +4,11 @@ from typing import ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from accounts import selectors as accounts
 from accounts.models import User
-from kernel import clock
-from kernel.admin import ConsoleAdmin, ConsoleInline
+from kernel import clock, display
+from kernel.admin import ConsoleAdmin, ConsoleInline, column, confirmed, recent_values, time_column
 from knowledge import selectors
 from knowledge.models import KnowledgeChunk, KnowledgeEntry
 from knowledge.operations import entries
@@ -19,9 +18,15 @@ class ChunkInline(ConsoleInline):
     """The passages of an entry."""
 
     model = KnowledgeChunk
-    fields = readonly_fields = ("ordinal", "heading", "text")
+    verbose_name_plural = "passages"
+    fields = readonly_fields = (
+        "ordinal",
+        "heading",
+        column("passage", lambda chunk: chunk.text, display.text_block),
+    )
     ordering = ("ordinal",)
     per_page = 50
+    hide_title = True
 
 
 @admin.register(KnowledgeEntry)
@@ -30,15 +35,31 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
 
     view_permission = "knowledge.read"
     edit_permission = "knowledge.edit"
-    list_display: ClassVar = ("title", "category", "source", "created_at")
-    list_filter: ClassVar = ("category",)
+    page_title = "Knowledge"
+    api_path = "/api/v1/knowledge"
+    list_display: ClassVar = (
+        "title",
+        "category",
+        "source",
+        time_column("created_at", "created"),
+        "short_id",
+    )
+    list_filter: ClassVar = (recent_values("category"), "created_at")
     search_fields: ClassVar = ("title",)
-    search_help_text = "Words of a passage, or a part of the title or content."
-    ordering: ClassVar = ("-created_at", "-pk")
+    search_help_text = "Words of a passage, or a part of the title or content"
     actions: ClassVar = ["delete_entries"]
+    actions_detail: ClassVar = ["delete_entry"]
     inlines: ClassVar = [ChunkInline]
-    fields: ClassVar = ("title", "category", "tags", "source", "created_at", "content")
-    readonly_fields: ClassVar = fields
+    fields: ClassVar = (
+        "title",
+        "category",
+        column("tags", lambda entry: entry.tags, display.words),
+        "source",
+        "created_at",
+        "whole_id",
+        "api_link",
+        column("content", lambda entry: entry.content, display.text_box),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeEntry]:
         """The organization's entries."""
@@ -55,16 +76,24 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
         )
         return matching, False
 
-    def has_delete_entries_permission(self, request: HttpRequest) -> bool:
-        """Whether the action is offered."""
-        return accounts.may(user=_viewer(request), permission="knowledge.edit")
-
-    @admin.action(description="Delete selected entries", permissions=["delete_entries"])
+    @admin.action(description="Delete selected entries", permissions=["edit"])
     def delete_entries(self, request: HttpRequest, queryset: QuerySet[KnowledgeEntry]) -> None:
         """Remove the entries from lists and searches."""
-        actor = accounts.actor_of(user=_viewer(request), ip_address=request.META.get("REMOTE_ADDR"))
         for entry in queryset:
-            self.attempt(request, entries.delete_entry, entry=entry, actor=actor, now=clock.now())
+            self._delete(request, entry)
+
+    @confirmed("Delete", "The entry leaves lists and searches; its passages are deleted.")
+    def delete_entry(self, request: HttpRequest, entry: KnowledgeEntry) -> None:
+        """Remove the entry from lists and searches."""
+        self._delete(request, entry)
+
+    def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the list: the entry that had a page is gone."""
+        return self.back_to_list(request)
+
+    def _delete(self, request: HttpRequest, entry: KnowledgeEntry) -> None:
+        actor = self.actor(request)
+        self.attempt(request, entries.delete_entry, entry=entry, actor=actor, now=clock.now())
 
 
 def _viewer(request: HttpRequest) -> User:

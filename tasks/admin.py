@@ -1,46 +1,73 @@
 """Console pages of tasks."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
 
-from kernel import clock
-from kernel.admin import ConsoleAdmin, confirmed, labelled
+from kernel import clock, display
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    confirmed,
+    money_column,
+    status_column,
+    time_column,
+)
 from tasks import selectors
+from tasks.choices import OPEN, TaskStatus
 from tasks.models import Task
 from tasks.operations import requests
 
 
+def _may_retry(task: Task) -> bool:
+    return task.status == TaskStatus.FAILED and task.retry_count < task.max_retries
+
+
 @admin.register(Task)
 class TaskAdmin(ConsoleAdmin):
-    """Tasks; the page of one shows its timeline."""
+    """Tasks; the page of one shows its timeline, and follows it while the task is open."""
 
     view_permission = "task.read"
     edit_permission = "task.edit"
+    api_path = "/api/v1/tasks"
+    linked_filters: ClassVar = ("agent",)
     list_display: ClassVar = (
         "title",
-        "shown_status",
-        "priority",
-        "agent",
-        "retry_count",
-        "cost_tokens",
-        "cost_usd",
-        "created_at",
+        status_column(),
+        status_column("priority"),
+        column("agent", lambda task: task.agent or display.NOTHING),
+        column("attempts", lambda task: task.attempt_count),
+        column("tokens", lambda task: f"{task.cost_tokens:,}"),
+        money_column(),
+        column("duration", lambda task: task.actual_duration_seconds, display.duration),
+        time_column("created_at", "created"),
+        "short_id",
     )
-    list_filter: ClassVar = ("status", "priority")
+    list_filter: ClassVar = ("status", "priority", "created_at")
     list_select_related: ClassVar = ("agent",)
     search_fields: ClassVar = ("title",)
+    search_help_text = "A part of the title, or an id"
     actions: ClassVar = ("cancel_tasks", "retry_tasks")
     actions_detail: ClassVar = ("cancel_task", "retry_task")
-    change_form_after_template = "console/task_timeline.html"
+    change_form_outer_before_template = "console/task_page.html"
     fieldsets: ClassVar = (
-        (None, {"fields": ("title", "status", "priority", "agent", "result", "error")}),
         (
             "Asked",
-            {"classes": ["tab"], "fields": ("description", "instructions", "required_tools")},
+            {
+                "classes": ["tab"],
+                "fields": (
+                    column("description", lambda task: task.description, display.text_block),
+                    column("instructions", lambda task: task.instructions, display.text_block),
+                    column("required tools", lambda task: task.required_tools, display.words),
+                    column("metadata", lambda task: task.metadata, display.structure_block),
+                ),
+            },
         ),
         (
             "Progress",
@@ -49,82 +76,95 @@ class TaskAdmin(ConsoleAdmin):
                 "fields": (
                     "retry_count",
                     "max_retries",
-                    "attempt_count",
                     "deadline",
                     "available_at",
                     "lease_expires_at",
                     "started_at",
                     "completed_at",
-                    "actual_duration_seconds",
+                    "progress_percent",
                 ),
             },
         ),
         (
-            "Cost and data",
+            "Identity",
             {
                 "classes": ["tab"],
-                "fields": ("cost_tokens", "cost_usd", "metadata", "output_files", "assigned_by"),
+                "fields": (
+                    "whole_id",
+                    "api_link",
+                    "assigned_by",
+                    "parent_task",
+                    column("output files", lambda task: task.output_files, display.structure_block),
+                    "created_at",
+                    "updated_at",
+                ),
             },
         ),
     )
 
-    @labelled(
-        "status",
-        {"completed": "success", "failed": "danger", "in_progress": "info", "review": "warning"},
-    )
-    def shown_status(self, task: Task) -> str:
-        """The status as a coloured word."""
-        return task.status
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+        """Tasks with their agents."""
+        return super().get_queryset(request).select_related("agent")
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """The page with the task's attempts and their steps under its fields."""
-        timeline = (
-            selectors.get_timeline(
-                organization_id=request.user.organization_id,  # type: ignore[union-attr]
-                task_id=UUID(object_id),
-            )
-            if object_id
-            else []
+    def get_urls(self) -> list[URLPattern]:
+        """The pages, and the part of one that follows its task."""
+        live = path(
+            "<path:object_id>/live/",
+            self.admin_site.admin_view(self.live_view),
+            name="tasks_task_live",
         )
-        context = {**(extra_context or {}), "runs": timeline}
-        return super().changeform_view(request, object_id, form_url, context)
+        return [live, *super().get_urls()]
+
+    def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The task's state and timeline as a fragment of HTML."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        task = self.get_object(request, object_id)
+        if task is None:
+            raise Http404
+        context = {"original": task, "now": clock.now(), **self.page_context(request, task)}
+        return render(request, "console/task.html", context)
+
+    def page_context(self, request: HttpRequest, row: Task) -> Mapping[str, Any]:
+        """The task's attempts and their steps, and where to ask for them again."""
+        return {
+            "runs": selectors.get_timeline(organization_id=row.organization_id, task_id=row.pk),
+            "is_open": row.status in OPEN,
+            "live_url": reverse("admin:tasks_task_live", args=[row.pk]),
+        }
 
     @admin.action(description="Cancel selected tasks", permissions=["edit"])
     def cancel_tasks(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         """End what has not ended."""
-        self._each(request, requests.cancel_task, queryset.values_list("pk", flat=True))
+        self._each(request, requests.cancel_task, queryset)
 
     @admin.action(description="Retry selected tasks", permissions=["edit"])
     def retry_tasks(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         """Put failed ones back to work."""
-        self._each(request, requests.retry_task, queryset.values_list("pk", flat=True))
+        self._each(request, requests.retry_task, queryset)
 
-    @confirmed("Cancel", "The task ends; a worker that runs it stops.")
-    def cancel_task(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+    @confirmed(
+        "Cancel",
+        "The task ends; a worker that runs it stops.",
+        available=lambda task: task.status in OPEN,
+    )
+    def cancel_task(self, request: HttpRequest, task: Task) -> None:
         """End it."""
-        self._each(request, requests.cancel_task, [object_id])
-        return self.back(object_id)
+        self._each(request, requests.cancel_task, [task])
 
-    @confirmed("Retry", "The failed task goes back to work.")
-    def retry_task(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+    @confirmed("Retry", "The failed task goes back to work.", available=_may_retry)
+    def retry_task(self, request: HttpRequest, task: Task) -> None:
         """Put it back to work."""
-        self._each(request, requests.retry_task, [object_id])
-        return self.back(object_id)
+        self._each(request, requests.retry_task, [task])
 
-    def _each(self, request: HttpRequest, operation: Any, task_ids: Any) -> None:
+    def _each(self, request: HttpRequest, operation: Any, tasks: Any) -> None:
         actor = self.actor(request)
-        for task_id in task_ids:
+        for task in tasks:
             self.attempt(
                 request,
                 operation,
                 organization_id=actor.organization_id,
-                task_id=task_id,
+                task_id=task.pk,
                 actor=actor,
                 now=clock.now(),
             )

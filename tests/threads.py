@@ -21,9 +21,7 @@ def race(*contestants: Callable[[], Any]) -> list[Any]:
         finally:
             connection.close()
 
-    threads = [
-        threading.Thread(target=compete, args=pair) for pair in enumerate(contestants)
-    ]
+    threads = [threading.Thread(target=compete, args=pair) for pair in enumerate(contestants)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -37,8 +37,9 @@ class Connections:
     def publish(self) -> None:
         """Let commands typed beside the hub find its embedded servers."""
         settings = self._settings()
-        del settings["HUB_DATA_DIR"], settings["PYTHONUNBUFFERED"]
-        shared = {**settings, "HUB_DATABASE_OWNER_URL": self.owner_url}
+        # No more than these: a later `up` reads the file too if this one is killed.
+        shared = {name: settings[name] for name in ("DATABASE_URL", "REDIS_URL", "HUB_SECRET_KEY")}
+        shared["HUB_DATABASE_OWNER_URL"] = self.owner_url
         data_folder.write_private(self.data_dir / CONNECTION_FILE, json.dumps(shared))
 
     def withdraw(self) -> None:

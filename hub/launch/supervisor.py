@@ -54,7 +54,8 @@ class Supervisor:
     def listen(self) -> None:
         """Turn the first stop signal into `Stopped`; a second one during the stop hurries it."""
         for number in STOP_SIGNALS:
-            signal.signal(number, self._on_signal)
+            if signal.getsignal(number) != signal.SIG_IGN:  # `nohup` keeps its promise.
+                signal.signal(number, self._on_signal)
 
     def watch(self, name: str, server: Server) -> None:
         """Bring this embedded server back when it dies."""

@@ -226,16 +226,20 @@ class _Launch:
         ingest = [
             w for d in DOCUMENTS if (ROOT / d).exists() for w in ("--", "ingest", str(ROOT / d))
         ]
+        self._terminal.line("  Reading the hub's own documents:")
         process = self._start(CHILD, ingest, env=serving)
         if self._supervisor.run_beside(process) != 0:
             return "The hub's own documents could not be ingested; see the lines above."
         host = self._local_host()
+        password = prepared["password"]
+        if prepared["created"] and password is None:
+            password = self._settings.admin_password
         asked = {
             "url": f"http://{f'[{host}]' if ':' in host else host}:{self._connections.port}",
             "provider": self._provider(),
             "email": prepared["email"],
-            "password": prepared["password"],
-            "token": prepared.get("token"),
+            "password": password,
+            "token": None if password else prepared["token"],
         }
         process = self._start(WELCOME, [], env=serving, first_line=json.dumps(asked))
         if self._supervisor.run_beside(process) != 0:

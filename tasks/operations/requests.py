@@ -131,22 +131,23 @@ def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
 
 
 def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) -> None:
+    _check(changes, now)  # before the state: what none would accept is 422, not 409
+    agent = _agent(task.organization_id, changes.get("agent_id"))
     if task.status not in WAITING and FIXED_WHEN_RUNNING & changes.keys():
         raise TaskFixed
     if task.status not in OPEN:
         raise TaskFixed
     if "agent_id" in changes:
-        _reassign(task, changes["agent_id"], actor)
-    _check(changes, now)
+        _reassign(task, agent, actor)
     for name in changes.keys() - {"agent_id"}:
         setattr(task, name, changes[name])
     task.priority_rank = _rank(task.priority)
     jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
 
 
-def _reassign(task: Task, agent_id: UUID | None, actor: Actor) -> None:
-    task.agent = _agent(task.organization_id, agent_id)
-    _check_tools(task.agent, task.required_tools)
+def _reassign(task: Task, agent: Agent | None, actor: Actor) -> None:
+    _check_tools(agent, task.required_tools)
+    task.agent = agent
     task.status = TaskStatus.ASSIGNED if task.agent else TaskStatus.PENDING
     task.assigned_by = str(actor) if task.agent else ""
 

@@ -59,7 +59,12 @@ def test_the_connection_file_is_closed_and_goes_with_the_hub(
     connections.publish()
 
     file = tmp_path / "connection.json"
-    assert json.loads(file.read_text())["DATABASE_URL"] == "postgresql://app"
+    assert json.loads(file.read_text()) == {
+        "DATABASE_URL": "postgresql://app",
+        "HUB_DATABASE_OWNER_URL": "postgresql://owner",
+        "HUB_SECRET_KEY": connections.serving()["HUB_SECRET_KEY"],
+        "REDIS_URL": "redis://",
+    }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     connections.withdraw()
     assert not file.exists()

@@ -30,7 +30,9 @@ def make_task(
     )
 
 
-def claim_all(*, limit: int = 50, worker: str = "worker:1", now: datetime | None = None) -> list[Claim]:
+def claim_all(
+    *, limit: int = 50, worker: str = "worker:1", now: datetime | None = None
+) -> list[Claim]:
     """Whatever can be claimed."""
     return claims.claim_tasks(worker=worker, limit=limit, lease=LEASE, now=now or clock.now())
 

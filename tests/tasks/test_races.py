@@ -140,9 +140,7 @@ def test_a_worker_that_waits_behind_a_cancel_writes_nothing(
     assert (task.result, agent.status, agent.tasks_completed) == (None, AgentStatus.IDLE, 0)
 
 
-def test_a_cancel_that_waits_behind_the_answer_is_refused(
-    home: Organization, agent: Agent
-) -> None:
+def test_a_cancel_that_waits_behind_the_answer_is_refused(home: Organization, agent: Agent) -> None:
     task = make_task(home, agent=agent)
     claim = claim_one(task)
 

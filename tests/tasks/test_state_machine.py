@@ -91,14 +91,20 @@ class Life(RuleBasedStateMachine):
         if task := self._any(data):
             self._unless(DomainError, factories.change, task, status=status, now=self.now)
 
-    @rule(data=st.data(), agent=st.sampled_from([None, 0, 1]), priority=st.sampled_from(["low", "high"]))
+    @rule(
+        data=st.data(),
+        agent=st.sampled_from([None, 0, 1]),
+        priority=st.sampled_from(["low", "high"]),
+    )
     def edit(self, data: st.DataObject, agent: int | None, priority: str) -> None:
         agent_id = None if agent is None else self.agents[agent].pk
         if task := self._any(data):
             changes = {"agent_id": agent_id, "priority": priority, "now": self.now}
             self._unless(DomainError, factories.change, task, **changes)
 
-    @rule(agent=st.integers(0, 1), verb=st.sampled_from([registry.start_agent, registry.stop_agent]))
+    @rule(
+        agent=st.integers(0, 1), verb=st.sampled_from([registry.start_agent, registry.stop_agent])
+    )
     def switch(self, agent: int, verb: Callable[..., Agent]) -> None:
         verb(
             organization_id=self.organization.pk,
@@ -122,7 +128,9 @@ class Life(RuleBasedStateMachine):
             assert len(running) == (task.lease_expires_at is not None)
             assert [a.fencing_token for a in running] == [task.fencing_token] * len(running)
             assert not running or task.status == TaskStatus.IN_PROGRESS
-            assert (task.agent_id is None) == (task.status in sweeps.UNASSIGNED) or task.completed_at
+            assert (task.agent_id is None) == (
+                task.status in sweeps.UNASSIGNED
+            ) or task.completed_at
             assert task.retry_count <= task.max_retries
 
     @invariant()

@@ -47,7 +47,7 @@ class Command(BaseCommand):
     def _let_in(self, role: str) -> None:
         with connection.cursor() as cursor:
             for statement in PRIVILEGES:
-                cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))  # type: ignore[arg-type]  # psycopg's types want a literal
+                cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))
 
     def _output_of(self, command: str, **options: Any) -> str:
         output = io.StringIO()

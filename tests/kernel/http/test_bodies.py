@@ -113,8 +113,20 @@ TASKS: Final[dict[str, list[Any]]] = {
     "instructions": [NUL],
     "priority": ["urgent", ["high"]],
     "agent_id": ["1", -1, 2**200, 1.5, "00000000-0000-0000-0000-000000000000"],
-    "deadline": ["2001-01-01T00:00:00Z", "tomorrow", 1893456000, "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"],
-    "required_tools": ["calculator", ["no_such_tool"], [["calculator"]], ["calculator"] * 201, {"a": 1}],
+    "deadline": [
+        "2001-01-01T00:00:00Z",
+        "tomorrow",
+        1893456000,
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+14:00",
+    ],
+    "required_tools": [
+        "calculator",
+        ["no_such_tool"],
+        [["calculator"]],
+        ["calculator"] * 201,
+        {"a": 1},
+    ],
     "max_retries": [-1, 101, 2**70, 1e300, "many", 1.5, None],
     "estimated_duration_seconds": [-1, 2**31],
     "metadata": [[], {"a": NUL}, {NUL: 1}, {"a": ["x" * 64_000]}, nested(52), nested(400)],
@@ -140,7 +152,13 @@ AGENTS: Final[dict[str, list[Any]]] = {
     "daily_budget_usd": ["-0.01", "NaN", "1e30", "0.00001"],
     "memory_limit_mb": [0],
     "autonomy_level": ["reckless"],
-    "risk_rules": [[], {"max_file_delete_mb": "inf"}, {"max_file_delete_mb": -1}, {"require_approval_for": "all"}, {"block_external_api": "perhaps"}],
+    "risk_rules": [
+        [],
+        {"max_file_delete_mb": "inf"},
+        {"max_file_delete_mb": -1},
+        {"require_approval_for": "all"},
+        {"block_external_api": "perhaps"},
+    ],
 }
 CHANGES: Final = {"title", "description", "instructions", "priority", "agent_id", "deadline"}
 
@@ -172,7 +190,10 @@ def test_an_agent_with_a_bad_value_is_422(
     untouched()
 
     for value in AGENTS[name]:
-        for method, path, more in (("post", "/agents", {"name": "x"}), ("patch", "/agents/{agent}", {})):
+        for method, path, more in (
+            ("post", "/agents", {"name": "x"}),
+            ("patch", "/agents/{agent}", {}),
+        ):
             answer = send(method, path, json.dumps({**more, name: value}))
 
             assert_problem(answer, 422, "validation.invalid")
@@ -200,7 +221,16 @@ def test_metadata_as_deep_as_allowed_comes_back_in_the_list(api: Api, admin: Use
 
 @pytest.mark.parametrize("path", ["/agents", "/executions", "/tasks", "/agents/{agent}/versions"])
 def test_a_bad_page_is_422(send: Any, path: str) -> None:
-    for query in ("limit=0", "limit=-1", "limit=", "limit=1.5", "limit=%00", "limit=٣", "skip=x", "offset=-1"):
+    for query in (
+        "limit=0",
+        "limit=-1",
+        "limit=",
+        "limit=1.5",
+        "limit=%00",
+        "limit=٣",
+        "skip=x",
+        "offset=-1",
+    ):
         answer = send("get", f"{path}?{query}", b"")
 
         assert_problem(answer, 422, "validation.invalid")
@@ -249,5 +279,3 @@ def test_only_json_is_served(send: Any) -> None:
     answer = send("get", "/tasks", b"", headers={"Accept": "text/html"})
 
     assert_problem(answer, 406, "request.not_acceptable")
-
-

@@ -61,9 +61,7 @@ def test_another_organizations_object_does_not_exist(
     assert answer.json()["detail"] == unknown.json()["detail"]
 
 
-def test_what_a_viewer_may_not_change_is_404_if_it_is_not_there(
-    api: Api, viewer: User
-) -> None:
+def test_what_a_viewer_may_not_change_is_404_if_it_is_not_there(api: Api, viewer: User) -> None:
     answer = api(viewer).patch(f"/api/v1/tasks/{uuid4()}", {"title": "x"})
 
     assert answer.status_code == 404

@@ -1,0 +1,89 @@
+"""unfold's settings: the console's name, its assets, and the menu by permissions."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _page(title: str, icon: str, page: str, permission: str) -> dict[str, Any]:
+    """A menu entry for those who hold the page's permission."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{page}_changelist"),
+        "permission": _holders_of(permission),
+    }
+
+
+def _holders_of(permission: str) -> Callable[[HttpRequest], bool]:
+    def may(request: HttpRequest) -> bool:
+        return request.user.has_perm(permission)
+
+    return may
+
+
+def _asset(name: str) -> Callable[[HttpRequest], str]:
+    def address(_: HttpRequest) -> str:
+        return static(name)
+
+    return address
+
+
+MENU: Final[list[dict[str, Any]]] = [
+    {
+        "title": "Work",
+        "items": [
+            {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+            _page("Tasks", "task_alt", "tasks_task", "task.read"),
+            _page("Agents", "smart_toy", "agents_agent", "agent.read"),
+            _page("Executions", "play_circle", "agents_agentexecution", "execution.read"),
+            _page("Knowledge", "menu_book", "knowledge_knowledgeentry", "knowledge.read"),
+        ],
+    },
+    {
+        "title": "Operations",
+        "separator": True,
+        "items": [
+            _page("Usage", "payments", "cost_usagerecord", "cost.read"),
+            _page("Audit", "verified_user", "audit_auditevent", "audit.read"),
+            _page("Events", "bolt", "events_outboxevent", "event.read"),
+        ],
+    },
+    {
+        "title": "People",
+        "separator": True,
+        "items": [
+            _page("Users", "group", "accounts_user", "user.read"),
+            _page("Sessions", "devices", "accounts_session", "user.read"),
+            _page("Agent keys", "key", "accounts_agentkey", "user.read"),
+            _page("Organization", "domain", "accounts_organization", "user.read"),
+        ],
+    },
+    {
+        "title": "Reference",
+        "separator": True,
+        "items": [
+            {"title": "API", "icon": "api", "link": reverse_lazy("swagger")},
+            {"title": "API schema", "icon": "schema", "link": reverse_lazy("schema")},
+        ],
+    },
+]
+UNFOLD: Final[dict[str, Any]] = {
+    "SITE_TITLE": "Agent Hub",
+    "SITE_HEADER": "Agent Hub",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": _asset("hub/favicon.svg")},
+    ],
+    "STYLES": [_asset("hub/console.css")],
+    "SCRIPTS": [_asset("hub/console.js")],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": MENU},
+    # Else unfold offers its own form for passwords, which would write past operations and audit.
+    "ACCOUNT": {"navigation": [{"title": "API", "link": reverse_lazy("swagger")}]},
+}

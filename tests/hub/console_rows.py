@@ -1,0 +1,126 @@
+"""A row of every kind that the console has a page for, written by the operations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.test import RequestFactory
+from django.urls import reverse
+
+from accounts.models import AgentKey, Organization, Session, User
+from accounts.operations import sessions
+from agents.models import Agent, AgentExecution
+from agents.operations import executions
+from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
+from agents.runtime.spec import Usage
+from audit.models import AuditEvent
+from cost.models import UsageRecord
+from events.models import OutboxEvent
+from kernel import clock
+from kernel.admin import ConsoleAdmin
+from knowledge.models import KnowledgeEntry
+from tasks.models import Task
+from tasks.operations import endings
+from tests.accounts.factories import make_actor
+from tests.agents.factories import answered, make_agent
+from tests.knowledge import factories as knowledge
+from tests.tasks.factories import claim_one, make_task
+
+# The models that have a page, each registered with the site.
+PAGES: tuple[type[Model], ...] = (
+    Organization,
+    User,
+    Session,
+    AgentKey,
+    Agent,
+    AgentExecution,
+    Task,
+    KnowledgeEntry,
+    UsageRecord,
+    AuditEvent,
+    OutboxEvent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task that ran to its end."""
+
+    agent: Agent
+    task: Task
+
+
+def finish_task(
+    organization: Organization,
+    *,
+    agent: Agent | None = None,
+    now: datetime | None = None,
+    text: str = "Forty-two.",
+    provider: str = "demo",
+    **values: Any,
+) -> Finished:
+    """A task with one attempt: a model turn, a tool call whose result is `text`, and that answer."""
+    now = now or clock.now()
+    agent = agent or make_agent(organization)
+    claim = claim_one(make_task(organization, agent=agent, now=now, **values), now=now)
+    execution = claim.execution
+    turn = ModelTurn(
+        ordinal=1,
+        provider=provider,
+        model="gpt-4o" if provider == "openai" else "demo",
+        text=text,
+        tool_calls=(),
+        usage=Usage(input_tokens=1_000_000, output_tokens=100_000),
+        finish_reason="tool_call",
+        duration_ms=1200,
+        message={},
+    )
+    executions.record_turn(execution=execution, ordinal=0, turn=turn, now=now)
+    call = ToolCall(id="1", tool="calculator", arguments={"expression": text})
+    step = executions.record_tool_call(execution=execution, ordinal=1, call=call, now=now)
+    result = ToolResult(
+        id="1", tool="calculator", result={"said": text}, error=None, duration_ms=3, message={}
+    )
+    executions.record_tool_result(execution=execution, step_id=step.pk, result=result, now=now)
+    task = endings.settle_attempt(claim=claim, result=answered(text), now=now)
+    return Finished(agent, task)
+
+
+def fill(user: User, *, text: str = "Forty-two.") -> Finished:
+    """A row for every page, in the organization of `user`."""
+    knowledge.entry(user.organization, title=f"Entry {text}", content=text)
+    sessions.issue_tokens(user=user, actor=make_actor(user), now=clock.now())
+    AgentKey.objects.create(
+        organization=user.organization, name="Key", prefix="hubk_1", key_hash=str(user.pk)
+    )
+    agent = make_agent(user.organization, system_prompt=text, description=text)
+    return finish_task(user.organization, agent=agent, text=text, title=f"Title {text}")
+
+
+def page_of(model: type[Model]) -> ConsoleAdmin:
+    """The registered page of a model."""
+    found = admin.site.get_model_admin(model)
+    assert isinstance(found, ConsoleAdmin)
+    return found
+
+
+def row_of(model: type[Model], viewer: User) -> Model:
+    """The newest row that `viewer` may see of it."""
+    request = RequestFactory().get("/")
+    request.user = viewer
+    page = page_of(model)
+    row: Model | None = page.get_queryset(request).order_by(*page.ordering).first()
+    assert row is not None
+    return row
+
+
+def list_address(model: type[Model]) -> str:
+    """Where the list of a model is."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def address(model: type[Model], pk: object, page: str = "change") -> str:
+    """Where one row is, or one of its buttons."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=[pk])

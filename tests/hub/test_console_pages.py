@@ -1,0 +1,239 @@
+"""Every page of the console: it opens, to whom it opens, what it costs, what it never shows."""
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.choices import PERMISSIONS
+from accounts.models import AgentKey, Organization, Session, User
+from agents.models import Agent, AgentExecution
+from audit.models import AuditEvent
+from cost.models import UsageRecord
+from events.models import OutboxEvent
+from kernel.admin import ConsoleAdmin
+from knowledge.models import KnowledgeEntry
+from tasks.models import Task
+from tests.hub import console_rows
+from tests.hub.console_rows import PAGES, address, list_address, page_of, row_of
+
+ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+FOR_ADMINISTRATORS = (Organization, User, Session, AgentKey, AuditEvent)
+every_page = pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.model_name)
+# Queries of a list with rows: session, user, organization, the rows, and one per filter that
+# offers the values it sees.
+LIST_QUERIES = {
+    Organization: 4,
+    User: 4,
+    Session: 4,
+    AgentKey: 4,
+    Agent: 5,
+    AgentExecution: 4,
+    Task: 4,
+    KnowledgeEntry: 5,
+    UsageRecord: 5,
+    AuditEvent: 6,
+    OutboxEvent: 5,
+}
+CHANGES = ("add", "<pk>/delete", "<pk>/change")
+
+
+@pytest.fixture
+def console(client: Client, admin: User) -> Client:
+    """An administrator's browser."""
+    client.force_login(admin)
+    return client
+
+
+def test_every_registered_page_is_tested() -> None:
+    assert set(admin.site._registry) == set(PAGES)
+
+
+@every_page
+def test_a_page_names_a_permission_that_somebody_holds(model: type[Model]) -> None:
+    page = page_of(model)
+
+    assert PERMISSIONS[page.view_permission]
+    assert not page.edit_permission or PERMISSIONS[page.edit_permission]
+
+
+def test_a_page_without_a_permission_opens_for_nobody(admin: User, rf) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    request = rf.get("/")
+    request.user = admin
+
+    class Nameless(ConsoleAdmin):
+        """Forgot to say who may look."""
+
+    page = Nameless(Task, admin_site())
+
+    assert not page.has_view_permission(request)
+    assert not page.has_edit_permission(request)
+
+
+@every_page
+def test_a_list_and_its_search_open(console: Client, admin: User, model: type[Model]) -> None:
+    console_rows.fill(admin)
+
+    for query in ({}, {"q": "e"}, {"q": str(admin.pk)}, {"q": "%_'\""}, {"p": 3}, {"o": "1.-2"}):
+        assert console.get(list_address(model), query).status_code == 200
+
+
+@every_page
+def test_a_list_costs_a_fixed_number_of_queries(
+    console: Client,
+    admin: User,
+    model: type[Model],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for _ in range(3):
+        console_rows.finish_task(admin.organization)
+    console_rows.fill(admin)
+
+    with django_assert_num_queries(LIST_QUERIES[model]) as seen:
+        page = console.get(list_address(model))
+
+    assert not [query for query in seen.captured_queries if "COUNT(" in query["sql"]]
+    assert "Show all" not in page.content.decode()
+
+
+@every_page
+def test_a_row_opens(console: Client, admin: User, model: type[Model]) -> None:
+    console_rows.fill(admin)
+
+    answer = console.get(address(model, row_of(model, admin).pk))
+
+    assert answer.status_code == 200
+    assert answer["X-Frame-Options"] == "DENY"
+
+
+@every_page
+def test_nothing_is_added_changed_or_deleted_by_a_form(
+    console: Client, admin: User, model: type[Model]
+) -> None:
+    console_rows.fill(admin)
+    pk = str(row_of(model, admin).pk)
+
+    answers = {
+        (method, change): getattr(console, method)(
+            f"{list_address(model)}{change.replace('<pk>', pk)}/"
+        ).status_code
+        for method in ("get", "post")
+        for change in CHANGES
+        if (method, change) != ("get", "<pk>/change")
+    }
+
+    assert set(answers.values()) == {403}
+
+
+@every_page
+def test_another_organizations_row_does_not_open(
+    console: Client, admin: User, stranger: User, model: type[Model]
+) -> None:
+    console_rows.fill(stranger)
+    row = row_of(model, stranger)
+
+    answer = console.get(address(model, row.pk))
+
+    assert answer.status_code == 302
+    assert answer["Location"] == reverse("admin:index")
+    assert str(row.pk) not in console.get(list_address(model)).content.decode()
+
+
+@every_page
+@pytest.mark.parametrize("pk", ["not-an-id", "%00", "0" * 300, "../.."])
+def test_an_id_that_is_none_leads_back(console: Client, model: type[Model], pk: str) -> None:
+    answer = console.get(f"{list_address(model)}{pk}/change/")
+
+    assert answer.status_code in {302, 404}
+
+
+@every_page
+def test_pages_of_people_and_audit_are_for_administrators(
+    client: Client, admin: User, viewer: User, model: type[Model]
+) -> None:
+    console_rows.fill(admin)
+    client.force_login(viewer)
+    refused = 403 if model in FOR_ADMINISTRATORS else 200
+
+    assert client.get(list_address(model)).status_code == refused
+    assert client.get(address(model, row_of(model, admin).pk)).status_code == refused
+
+
+@every_page
+def test_stored_html_stays_text(console: Client, admin: User, model: type[Model]) -> None:
+    admin.full_name = ATTACK
+    admin.save()
+    console_rows.fill(admin, text=ATTACK)
+
+    shown = console.get(address(model, row_of(model, admin).pk)).content.decode()
+    shown += console.get(list_address(model)).content.decode()
+
+    assert "<script>alert" not in shown
+    assert "<img src=x" not in shown
+
+
+@every_page
+@pytest.mark.parametrize("query", ["?organization__name__startswith=O", "?id__gt=0&created_at=x"])
+def test_a_filter_that_is_not_offered_is_refused(
+    console: Client, admin: User, model: type[Model], query: str
+) -> None:
+    assert console.get(f"{list_address(model)}{query}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        (User, "password__startswith=argon2"),
+        (AgentKey, "key_hash__startswith=a"),
+        (Session, "refresh_jti__startswith=a"),
+    ],
+)
+def test_secrets_are_not_spelled_out_by_filters(
+    console: Client, model: type[Model], query: str
+) -> None:
+    assert console.get(f"{list_address(model)}?{query}").status_code == 400
+
+
+@every_page
+def test_a_nul_in_the_address_is_a_bad_request(console: Client, model: type[Model]) -> None:
+    assert console.get(f"{list_address(model)}?status__exact=%00").status_code == 400
+
+
+def test_secrets_are_on_no_page(console: Client, admin: User) -> None:
+    console_rows.fill(admin)
+    key, session = row_of(AgentKey, admin), row_of(Session, admin)
+    assert isinstance(key, AgentKey)
+    assert isinstance(session, Session)
+    AgentKey.objects.update(key_hash="0123456789abcdef")
+
+    shown = "".join(
+        console.get(address(model, row_of(model, admin).pk)).content.decode()
+        for model in FOR_ADMINISTRATORS
+    )
+
+    assert "0123456789abcdef" not in shown
+    assert session.refresh_jti not in shown
+    assert admin.password not in shown
+
+
+def test_an_event_for_one_person_is_shown_to_nobody_else(
+    client: Client, admin: User, viewer: User
+) -> None:
+    OutboxEvent.objects.create(
+        organization_id=admin.organization_id,
+        user_id=admin.pk,
+        type="chat.message",
+        occurred_at=admin.created_at,
+    )
+
+    client.force_login(viewer)
+    assert "chat.message" not in client.get(list_address(OutboxEvent)).content.decode()
+
+    client.force_login(admin)
+    assert "chat.message" in client.get(list_address(OutboxEvent)).content.decode()
+
+
+def admin_site() -> admin.AdminSite:
+    return admin.site

@@ -1,0 +1,117 @@
+"""The frame of the console: login, menu, icons."""
+
+import pytest
+from django.contrib.auth import get_user
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from audit.models import AuditEvent
+from tests.accounts.factories import PASSWORD
+
+LOGIN = "/admin/login/"
+PEOPLE = ("Users", "Sessions", "Agent keys", "Organization")
+
+
+def log_in(client: Client, user: User, password: str = PASSWORD) -> int:
+    answer = client.post(f"{LOGIN}?next=/admin/", {"username": user.email, "password": password})
+    return answer.status_code
+
+
+def menu(client: Client) -> list[str]:
+    groups = client.get(reverse("admin:index")).context["sidebar_navigation"]
+    return [item["title"] for g in groups for item in g["items"] if item["has_permission"]]
+
+
+def test_the_login_page_names_the_hub(client: Client) -> None:
+    page = client.get(LOGIN)
+
+    assert "<title> \n    Log in | Agent Hub\n" in page.content.decode()
+    assert page["X-Frame-Options"] == "DENY"
+
+
+def test_a_login_is_audited_once(client: Client, viewer: User) -> None:
+    assert log_in(client, viewer) == 302
+
+    event = AuditEvent.objects.get(action="auth.console_login")
+    assert event.actor_id == event.resource_id == str(viewer.pk)
+
+
+def test_a_wrong_password_opens_nothing(client: Client, viewer: User) -> None:
+    assert log_in(client, viewer, "wrong") == 200
+
+    assert not get_user(client).is_authenticated  # type: ignore[arg-type]  # it reads the session
+    assert not AuditEvent.objects.filter(action="auth.console_login").exists()
+
+
+def test_a_refused_login_of_somebody_who_is_logged_in_is_no_login(
+    client: Client, viewer: User
+) -> None:
+    client.force_login(viewer)
+
+    assert log_in(client, viewer, "wrong") == 200
+
+    assert not AuditEvent.objects.filter(action="auth.console_login").exists()
+
+
+def test_a_form_without_its_token_is_refused(viewer: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+
+    assert log_in(strict, viewer) == 403
+
+
+def test_strangers_and_disabled_people_are_sent_to_the_login(client: Client, viewer: User) -> None:
+    assert client.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
+
+    client.force_login(viewer)
+    User.objects.update(is_active=False)
+    assert client.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
+
+
+def test_people_of_a_disabled_organization_are_sent_to_the_login(
+    client: Client, viewer: User
+) -> None:
+    client.force_login(viewer)
+    viewer.organization.is_active = False
+    viewer.organization.save()
+
+    assert client.get("/admin/").status_code == 302
+
+
+def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: User) -> None:
+    work = ["Overview", "Tasks", "Agents", "Executions", "Knowledge", "Usage"]
+    client.force_login(viewer)
+    assert menu(client) == [*work, "Events", "API", "API schema"]
+
+    client.force_login(admin)
+    assert menu(client) == [*work, "Audit", "Events", *PEOPLE, "API", "API schema"]
+
+
+def test_djangos_password_form_is_closed(client: Client, admin: User) -> None:
+    client.force_login(admin)
+
+    assert client.get("/admin/password_change/").status_code == 404
+
+
+@pytest.mark.parametrize("asset", ["favicon.svg", "console.css", "console.js"])
+def test_assets_are_served(client: Client, asset: str) -> None:
+    assert client.get(f"/static/hub/{asset}").status_code == 200
+
+
+def test_browsers_find_the_icon_where_they_look(client: Client) -> None:
+    icon = client.get("/favicon.ico", follow=True)
+
+    assert icon["Content-Type"] == "image/svg+xml"
+
+
+def test_the_address_without_its_slash_leads_to_the_console(client: Client) -> None:
+    assert client.get("/admin")["Location"] == "/admin/"
+
+
+def test_pages_load_from_this_host_alone(client: Client, admin: User) -> None:
+    client.force_login(admin)
+
+    page = client.get("/admin/").content.decode()
+
+    assert 'src="http' not in page
+    assert 'href="http' not in page
