@@ -9,7 +9,13 @@ from django.http import HttpRequest
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations import sessions
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    confirmed,
+    exact_time,
+    time_column,
+)
 
 
 def _session_state(session: Session) -> str:
@@ -34,7 +40,14 @@ class OrganizationAdmin(ConsoleAdmin):
         "short_id",
     )
     search_fields: ClassVar = ("name",)
-    fields: ClassVar = ("name", "slug", "is_active", "created_at", "updated_at", "whole_id")
+    fields: ClassVar = (
+        "name",
+        "slug",
+        "is_active",
+        exact_time("created_at"),
+        exact_time("updated_at"),
+        "whole_id",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """One row: others are not the viewer's business."""
@@ -62,9 +75,9 @@ class UserAdmin(ConsoleAdmin):
         "full_name",
         "role",
         "is_active",
-        "last_login",
-        "created_at",
-        "updated_at",
+        exact_time("last_login"),
+        exact_time("created_at"),
+        exact_time("updated_at"),
         "whole_id",
     )
 
@@ -90,9 +103,9 @@ class SessionAdmin(ConsoleAdmin):
         STATE,
         "ip_address",
         "user_agent",
-        "created_at",
-        "expires_at",
-        "revoked_at",
+        exact_time("created_at"),
+        exact_time("expires_at"),
+        exact_time("revoked_at"),
         "whole_id",
     )
     actions: ClassVar = ("revoke_sessions",)
@@ -105,7 +118,7 @@ class SessionAdmin(ConsoleAdmin):
             self._revoke(request, session)
 
     @confirmed(
-        "Revoke",
+        "Revoke session",
         "Its tokens stop counting with the next request.",
         available=lambda session: session.is_alive(now=clock.now()),
     )
@@ -131,4 +144,10 @@ class AgentKeyAdmin(ConsoleAdmin):
         "short_id",
     )
     search_fields: ClassVar = ("name",)
-    fields: ClassVar = ("name", "prefix", "created_at", "revoked_at", "whole_id")
+    fields: ClassVar = (
+        "name",
+        "prefix",
+        exact_time("created_at"),
+        exact_time("revoked_at"),
+        "whole_id",
+    )

@@ -15,7 +15,7 @@ from kernel.http.headers import CHALLENGE
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <access token>`; `request.user` is the User, `request.auth` the Actor."""
+    """`Authorization: Bearer <access token>`; `request.user` is a User, `request.auth` an Actor."""
 
     def authenticate(self, request: Request) -> tuple[User, Actor] | None:
         """None without the header (the permission then answers 401); raises TokenRefused."""

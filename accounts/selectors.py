@@ -46,10 +46,10 @@ def get_session(*, token: str, now: datetime) -> Session:
         session_id = UUID(str(claims["sid"]))
     except (TokenError, KeyError, ValueError):
         raise TokenRefused from None
-    session = (
-        Session.objects.select_related("user", "organization").filter(pk=session_id).first()
-    )
-    if session is None or not session.is_alive(now=now) or str(session.user_id) != claims.get("sub"):
+    session = Session.objects.select_related("user", "organization").filter(pk=session_id).first()
+    if session is None or not session.is_alive(now=now):
+        raise TokenRefused
+    if str(session.user_id) != claims.get("sub"):
         raise TokenRefused
     if not (session.user.is_active and session.organization.is_active):
         raise TokenRefused

@@ -1,6 +1,6 @@
 """Console pages of agents and executions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, ClassVar, Final
 
@@ -17,6 +17,7 @@ from kernel.admin import (
     ConsoleAdmin,
     column,
     confirmed,
+    exact_time,
     money_column,
     recent_values,
     status_column,
@@ -68,8 +69,8 @@ class AgentAdmin(ConsoleAdmin):
         "role",
         "email",
         column("tags", lambda agent: agent.tags, display.words),
-        "created_at",
-        "updated_at",
+        exact_time("created_at"),
+        exact_time("updated_at"),
         "whole_id",
         "api_link",
     )
@@ -83,7 +84,7 @@ class AgentAdmin(ConsoleAdmin):
     def page_context(self, request: HttpRequest, row: Agent) -> Mapping[str, Any]:
         """The versions, each with what it changed."""
         versions = selectors.list_versions(organization_id=row.organization_id, agent_id=row.pk)
-        return {"history": _history(list(versions[: VERSIONS + 1]))}
+        return {"history": list(_history(versions[: VERSIONS + 1]))}
 
     @admin.action(description="Start selected agents", permissions=["edit"])
     def start_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
@@ -95,13 +96,15 @@ class AgentAdmin(ConsoleAdmin):
         """Take them offline."""
         self._each(request, registry.stop_agent, queryset)
 
-    @confirmed("Start", "The agent takes tasks again.", available=lambda agent: not agent.is_active)
+    @confirmed(
+        "Start agent", "The agent takes tasks again.", available=lambda agent: not agent.is_active
+    )
     def start_agent(self, request: HttpRequest, agent: Agent) -> None:
         """Let it take tasks."""
         self._each(request, registry.start_agent, [agent])
 
     @confirmed(
-        "Stop",
+        "Stop agent",
         "Its running tasks go back to the queue and wait until it is started.",
         available=lambda agent: agent.is_active,
     )
@@ -148,8 +151,8 @@ class AgentExecutionAdmin(ConsoleAdmin):
     fields: ClassVar = (
         column("asked", lambda run: run.input, display.text_block),
         "source",
-        "created_at",
-        "finished_at",
+        exact_time("created_at"),
+        exact_time("finished_at"),
         "whole_id",
         "api_link",
     )
@@ -164,21 +167,17 @@ class AgentExecutionAdmin(ConsoleAdmin):
         return {"steps": steps}
 
 
-def _history(versions: Sequence[AgentVersion]) -> Iterator[Mapping[str, Any]]:
+def _history(newest: Iterable[AgentVersion]) -> Iterator[Mapping[str, Any]]:
     """Each version with the fields it changed; the first, which had nothing before it, with all."""
-    for version, older in zip_longest(versions[:VERSIONS], versions[1 : VERSIONS + 1]):
+    versions = list(newest)
+    for version, older in zip_longest(versions[:VERSIONS], versions[1:]):
         before = older.configuration() if older else {}
         changes = [
             {"field": name, "before": _shown(before.get(name)), "after": _shown(value)}
             for name, value in version.configuration().items()
             if older is None or before[name] != value
         ]
-        yield {
-            "version": version,
-            "provider": _provider(version),
-            "older": older,
-            "changes": changes,
-        }
+        yield {"version": version, "older": older, "changes": changes}
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,13 @@ from django.contrib import admin
 
 from audit.models import AuditEvent
 from kernel import display
-from kernel.admin import ConsoleAdmin, column, recent_values, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    exact_time,
+    recent_values,
+    time_column,
+)
 
 
 @admin.register(AuditEvent)
@@ -39,7 +45,7 @@ class AuditEventAdmin(ConsoleAdmin):
             {
                 "fields": (
                     "action",
-                    column("occurred (UTC)", lambda event: event.occurred_at, display.exact),
+                    exact_time("occurred_at"),
                     "actor_type",
                     "actor_label",
                     "actor_id",

@@ -10,7 +10,14 @@ from accounts.models import User
 from cost import selectors
 from cost.models import UsageRecord
 from kernel import display
-from kernel.admin import ConsoleAdmin, column, money_column, recent_values, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    exact_time,
+    money_column,
+    recent_values,
+    time_column,
+)
 
 TASK = column("task", lambda row: row.task_id, lambda pk: display.page_link("tasks_task", pk))
 PROVIDER = column(
@@ -59,7 +66,7 @@ class UsageRecordAdmin(ConsoleAdmin):
             lambda pk: display.page_link("agents_agentexecution", pk),
         ),
         column("agent", lambda row: row.agent_id, lambda pk: display.page_link("agents_agent", pk)),
-        column("occurred (UTC)", lambda row: row.occurred_at, display.exact),
+        exact_time("occurred_at"),
         "whole_id",
     )
 

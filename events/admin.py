@@ -8,7 +8,13 @@ from django.http import HttpRequest
 
 from events.models import OutboxEvent
 from kernel import display
-from kernel.admin import ConsoleAdmin, column, recent_values, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    exact_time,
+    recent_values,
+    time_column,
+)
 
 
 @admin.register(OutboxEvent)
@@ -30,8 +36,8 @@ class OutboxEventAdmin(ConsoleAdmin):
         "type",
         "sequence",
         column("data", lambda event: event.data, display.structure_block),
-        column("occurred (UTC)", lambda event: event.occurred_at, display.exact),
-        column("published (UTC)", lambda event: event.published_at, display.exact),
+        exact_time("occurred_at"),
+        exact_time("published_at"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

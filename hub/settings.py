@@ -201,7 +201,13 @@ CELERY_TASK_ACKS_LATE = True  # jobs only ring doorbells or sweep: running one t
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_keepalive": True}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_keepalive": True,
+    # A request whose broker is away waits for one more try, not for six seconds of them.
+    "max_retries": 1,
+    "interval_start": 0,
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_TIME_LIMIT = None
@@ -235,5 +241,4 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # --- Console --------------------------------------------------------------------------------
-DATETIME_FORMAT = "Y-m-d H:i:s"
 UNFOLD = navigation.UNFOLD

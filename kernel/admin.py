@@ -244,6 +244,12 @@ def time_column(field: str, description: str) -> Column:
     )
 
 
+def exact_time(field: str) -> Column:
+    """A moment to the second, in UTC."""
+    words = field.removesuffix("_at").replace("_", " ")
+    return column(f"{words} (UTC)", lambda row: getattr(row, field), display.exact)
+
+
 def money_column(field: str = "cost_usd", description: str = "cost") -> Column:
     """An amount in US dollars."""
     return column(description, lambda row: getattr(row, field), display.money)

@@ -1,6 +1,7 @@
 """How the console writes times, durations, money, ids and structures, all of it escaped."""
 
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 
 NOTHING: Final = "-"
 ROUNDS_TO_NOTHING: Final = Decimal("0.00005")
+ESCAPE: Final = re.compile(r"\\(.)")
 ID_TAIL: Final = 8  # the head of a UUIDv7 is its time: neighbours differ in the tail
 
 
@@ -93,8 +95,9 @@ def text_box(text: str) -> SafeString | str:
 
 
 def structure(value: Any) -> str:
-    """A JSON value, indented."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """A JSON value, indented, for reading: line breaks in its texts are line breaks."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[0], text)
 
 
 def structure_block(value: Any) -> SafeString | str:

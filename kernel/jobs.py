@@ -109,9 +109,7 @@ def schedule() -> dict[str, dict[str, Any]]:
 
 def _ring(task: Any) -> None:
     try:
-        first = redis_client.client().set(
-            _doorbell(task.name), b"1", nx=True, px=RING_MILLISECONDS
-        )
+        first = redis_client.client().set(_doorbell(task.name), b"1", nx=True, px=RING_MILLISECONDS)
     except RedisError as error:
         log.warning("kernel.job.not_rung", job=task.name, error=type(error).__name__)
         return

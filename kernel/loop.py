@@ -30,14 +30,16 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         self._database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="hub-database")
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="hub-loop", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hub-loop", daemon=True)
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Start `coroutine` from any thread; the future gives its outcome."""
         return asyncio.run_coroutine_threadsafe(self._keep(coroutine), self._loop)
 
-    async def in_database(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def in_database(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Await a blocking call that uses the ORM, on a thread with its own connection."""
         call = partial(_with_fresh_connection, partial(function, *args, **kwargs))
         return await asyncio.get_running_loop().run_in_executor(self._database, call)
@@ -49,6 +51,12 @@ class Loop:
         self._thread.join(5)
         self._database.shutdown(wait=False)
         return done
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
 
     async def _keep(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # The loop holds tasks weakly; a run without this reference can vanish in mid-air.

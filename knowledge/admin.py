@@ -8,7 +8,15 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, ConsoleInline, column, confirmed, recent_values, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    ConsoleInline,
+    column,
+    confirmed,
+    exact_time,
+    recent_values,
+    time_column,
+)
 from knowledge import selectors
 from knowledge.models import KnowledgeChunk, KnowledgeEntry
 from knowledge.operations import entries
@@ -55,7 +63,7 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
         "category",
         column("tags", lambda entry: entry.tags, display.words),
         "source",
-        "created_at",
+        exact_time("created_at"),
         "whole_id",
         "api_link",
         column("content", lambda entry: entry.content, display.text_box),
@@ -82,7 +90,7 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
         for entry in queryset:
             self._delete(request, entry)
 
-    @confirmed("Delete", "The entry leaves lists and searches; its passages are deleted.")
+    @confirmed("Delete entry", "The entry leaves lists and searches; its passages are deleted.")
     def delete_entry(self, request: HttpRequest, entry: KnowledgeEntry) -> None:
         """Remove the entry from lists and searches."""
         self._delete(request, entry)

@@ -15,6 +15,7 @@ from kernel.admin import (
     ConsoleAdmin,
     column,
     confirmed,
+    exact_time,
     money_column,
     status_column,
     time_column,
@@ -76,11 +77,11 @@ class TaskAdmin(ConsoleAdmin):
                 "fields": (
                     "retry_count",
                     "max_retries",
-                    "deadline",
-                    "available_at",
-                    "lease_expires_at",
-                    "started_at",
-                    "completed_at",
+                    exact_time("deadline"),
+                    exact_time("available_at"),
+                    exact_time("lease_expires_at"),
+                    exact_time("started_at"),
+                    exact_time("completed_at"),
                     "progress_percent",
                 ),
             },
@@ -95,8 +96,8 @@ class TaskAdmin(ConsoleAdmin):
                     "assigned_by",
                     "parent_task",
                     column("output files", lambda task: task.output_files, display.structure_block),
-                    "created_at",
-                    "updated_at",
+                    exact_time("created_at"),
+                    exact_time("updated_at"),
                 ),
             },
         ),
@@ -144,7 +145,7 @@ class TaskAdmin(ConsoleAdmin):
         self._each(request, requests.retry_task, queryset)
 
     @confirmed(
-        "Cancel",
+        "Cancel task",
         "The task ends; a worker that runs it stops.",
         available=lambda task: task.status in OPEN,
     )
@@ -152,7 +153,7 @@ class TaskAdmin(ConsoleAdmin):
         """End it."""
         self._each(request, requests.cancel_task, [task])
 
-    @confirmed("Retry", "The failed task goes back to work.", available=_may_retry)
+    @confirmed("Retry task", "The failed task goes back to work.", available=_may_retry)
     def retry_task(self, request: HttpRequest, task: Task) -> None:
         """Put it back to work."""
         self._each(request, requests.retry_task, [task])

@@ -132,7 +132,7 @@ def _tally(
         value: Count("pk", filter=Q(status=value)) for value in statuses.values
     }
     found = rows[:WINDOW].aggregate(**wanted)
-    counts = [(value, label, found[value]) for value, label in statuses.choices]
+    counts = [(value, str(label), found[value]) for value, label in statuses.choices]
     return Tally(counts, sum(found.values()) >= WINDOW)
 
 

@@ -9,6 +9,7 @@ from accounts.models import User
 from accounts.operations import sessions
 from hub.console import overview
 from kernel import clock
+from kernel.admin import ConsoleAdmin
 
 
 class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
@@ -17,6 +18,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no typ
     index_template = "console/overview.html"
     index_title = "Overview"
     empty_value_display = "-"
+
+    def register(self, models: Any, admin_class: Any = None, **options: Any) -> None:
+        """Only pages on the console's base: Django's own would go round tenants and operations."""
+        if admin_class is not None and issubclass(admin_class, ConsoleAdmin):
+            super().register(models, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether the caller may look at the console at all."""

@@ -35,9 +35,9 @@ def moved(
         task,
         ACTIONS.get(task.status, "task.update"),
         ENDINGS.get(task.status, "task.updated"),
-        actor,
-        now,
-        {"from": before, "to": task.status, **(details or {})},
+        actor=actor,
+        now=now,
+        details={"from": before, "to": task.status, **(details or {})},
     )
 
 
@@ -45,6 +45,7 @@ def note(
     task: Task,
     action: str,
     event: str,
+    *,
     actor: Actor,
     now: datetime,
     details: Mapping[str, Any],

@@ -60,7 +60,8 @@ def create_task(
         updated_at=now,
         **rest,
     )
-    records.note(task, "task.create", "task.created", actor, now, {"title": task.title})
+    details = {"title": task.title}
+    records.note(task, "task.create", "task.created", actor=actor, now=now, details=details)
     jobs.ring("tasks.claim_tasks" if agent else "tasks.sweep_tasks")
     return task
 
@@ -175,7 +176,7 @@ def _settle(
         records.moved(task, before, actor, now, details)
     else:
         shown = {"status": task.status, **(details or {})}
-        records.note(task, "task.update", "task.updated", actor, now, shown)
+        records.note(task, "task.update", "task.updated", actor=actor, now=now, details=shown)
 
 
 def _move(task: Task, status: str, now: datetime) -> None:

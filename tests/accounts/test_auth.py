@@ -40,7 +40,7 @@ def claims_of(token: str) -> dict[str, Any]:
 def signed(token: str, *, key: str = "", algorithm: str = "HS256", **changes: Any) -> str:
     """The same token with other claims, or signed otherwise."""
     claims = {k: v for k, v in {**claims_of(token), **changes}.items() if v is not ...}
-    secret = "" if algorithm == "none" else key or settings.SIMPLE_JWT["SIGNING_KEY"]
+    secret: str = "" if algorithm == "none" else key or str(settings.SIMPLE_JWT["SIGNING_KEY"])
     return jwt.encode(claims, secret, algorithm=algorithm)
 
 
@@ -167,11 +167,11 @@ def test_a_malformed_login_is_422(db: None, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda token: "garbage",
-        lambda token: "a.b.c",
+        lambda _: "garbage",
+        lambda _: "a.b.c",
         lambda token: token[:-2],
         lambda token: token + "é",
-        lambda token: "x" * 5000,
+        lambda _: "x" * 5000,
         lambda token: signed(token, algorithm="none"),
         lambda token: signed(token, algorithm="HS384"),
         lambda token: signed(token, key="another key of more than thirty-two characters"),

@@ -17,7 +17,11 @@ PERSON = Actor(type="user", id="1", label="person@example.com")
 def make_agent(organization: Organization, *, started: bool = True, **values: Any) -> Agent:
     """A demo agent, ready for tasks unless `started` is False."""
     named = {"name": f"Agent {next(_numbers)}", "llm_provider": "demo", **values}
-    scope = {"organization_id": organization.pk, "actor": PERSON, "now": clock.now()}
+    scope: dict[str, Any] = {
+        "organization_id": organization.pk,
+        "actor": PERSON,
+        "now": clock.now(),
+    }
     agent = registry.create_agent(values=named, **scope)
     return registry.start_agent(agent_id=agent.pk, **scope) if started else agent
 

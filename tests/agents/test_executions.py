@@ -52,7 +52,7 @@ CALL = ToolCall(id="call-1", tool="calculator", arguments={"expression": "2+2"})
 
 
 def test_steps_are_shown_in_order_with_their_outcomes(execution: AgentExecution) -> None:
-    scope = {"execution": execution, "now": clock.now()}
+    scope: dict[str, Any] = {"execution": execution, "now": clock.now()}
     executions.record_turn(ordinal=1, turn=model_turn(), **scope)
     call = executions.record_tool_call(ordinal=2, call=CALL, **scope)
     broken = executions.record_tool_call(ordinal=3, call=CALL, **scope)

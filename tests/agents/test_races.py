@@ -1,6 +1,7 @@
 """Two people who change agents at once."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,12 @@ def test_a_name_taken_twice_at_once_goes_to_one() -> None:
 def test_changes_made_at_once_are_all_kept_as_versions() -> None:
     home = make_organization()
     agent = make_agent(home)
-    changes = [{"max_tokens": 1}, {"temperature": 0.1}, {"system_prompt": "x"}, {"role": "y"}]
+    changes: list[dict[str, Any]] = [
+        {"max_tokens": 1},
+        {"temperature": 0.1},
+        {"system_prompt": "x"},
+        {"role": "y"},
+    ]
 
     outcomes = race(
         *[

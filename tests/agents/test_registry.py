@@ -1,5 +1,6 @@
 """Creating, changing, starting, stopping and deleting agents."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -98,7 +99,11 @@ def test_what_the_hub_does_not_know_is_refused(
 ) -> None:
     agent = make_agent(organization)
 
-    for attempt in (lambda: make_agent(organization, **values), lambda: update(agent, **values)):
+    attempts: list[Callable[[], Agent]] = [
+        lambda: make_agent(organization, **values),
+        lambda: update(agent, **values),
+    ]
+    for attempt in attempts:
         with pytest.raises(Invalid) as refused:
             attempt()
         assert refused.value.fields[0]["field"] == field
@@ -113,10 +118,11 @@ def test_a_name_is_taken_within_its_organization(
     other = make_agent(organization, name="Bob")
     make_agent(other_organization, name="Ada")
 
-    for attempt in (
+    attempts: list[Callable[[], Agent]] = [
         lambda: make_agent(organization, name="Ada"),
         lambda: update(other, name="Ada", temperature=0.1),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(AgentNameTaken):
             attempt()
 
@@ -173,7 +179,7 @@ def test_a_tool_is_registered_once() -> None:
 
     with pytest.raises(ValueError, match="The tool calculator is registered twice"):
         catalogue.register_tools(
-            [Tool(name="calculator", description="x", parameters={}, call=lambda c, a: None)]
+            [Tool(name="calculator", description="x", parameters={}, call=print)]
         )
 
     assert catalogue.TOOLS.names() == known == ["calculator", "http_get", "knowledge_search"]

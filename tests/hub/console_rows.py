@@ -61,7 +61,7 @@ def finish_task(
     provider: str = "demo",
     **values: Any,
 ) -> Finished:
-    """A task with one attempt: a model turn, a tool call whose result is `text`, and that answer."""
+    """A task with one attempt: a model turn, a tool call that gives `text`, and that as answer."""
     now = now or clock.now()
     agent = agent or make_agent(organization)
     claim = claim_one(make_task(organization, agent=agent, now=now, **values), now=now)

@@ -1,5 +1,7 @@
 """The frame of the console: login, menu, icons."""
 
+from contextlib import closing
+
 import pytest
 from django.contrib.auth import get_user
 from django.test import Client
@@ -40,7 +42,7 @@ def test_a_login_is_audited_once(client: Client, viewer: User) -> None:
 def test_a_wrong_password_opens_nothing(client: Client, viewer: User) -> None:
     assert log_in(client, viewer, "wrong") == 200
 
-    assert not get_user(client).is_authenticated  # type: ignore[arg-type]  # it reads the session
+    assert not get_user(client).is_authenticated
     assert not AuditEvent.objects.filter(action="auth.console_login").exists()
 
 
@@ -95,13 +97,13 @@ def test_djangos_password_form_is_closed(client: Client, admin: User) -> None:
 
 @pytest.mark.parametrize("asset", ["favicon.svg", "console.css", "console.js"])
 def test_assets_are_served(client: Client, asset: str) -> None:
-    assert client.get(f"/static/hub/{asset}").status_code == 200
+    with closing(client.get(f"/static/hub/{asset}")) as answer:
+        assert answer.status_code == 200
 
 
 def test_browsers_find_the_icon_where_they_look(client: Client) -> None:
-    icon = client.get("/favicon.ico", follow=True)
-
-    assert icon["Content-Type"] == "image/svg+xml"
+    with closing(client.get("/favicon.ico", follow=True)) as icon:
+        assert icon["Content-Type"] == "image/svg+xml"
 
 
 def test_the_address_without_its_slash_leads_to_the_console(client: Client) -> None:

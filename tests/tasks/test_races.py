@@ -1,7 +1,6 @@
 """Races lost on purpose: the loser changes nothing, and nobody waits for ever."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -105,7 +104,7 @@ def test_an_agents_limit_holds_among_claimers(home: Organization, agent: Agent) 
         lambda task: act(requests.cancel_task, task),
         lambda task: change(task, status="completed"),
         lambda task: stop(task.agent),
-        lambda task: sweeps.sweep_tasks(now=clock.now() + 2 * LEASE),
+        lambda _: sweeps.sweep_tasks(now=clock.now() + 2 * LEASE),
     ],
     ids=["cancelled", "completed by a person", "agent stopped", "lease lapsed"],
 )
@@ -244,35 +243,39 @@ def test_a_cancel_that_waits_while_the_hub_picks_an_agent_still_cancels(
 def test_nobody_waits_for_ever(home: Organization) -> None:
     agents = [make_agent(home, max_concurrent_tasks=3) for _ in range(2)]
 
-    def people() -> None:
-        for number in range(60):
-            task = make_task(home, agent=agents[number % 2], max_retries=1)
-            for ask in (
-                partial(change, task, agent_id=agents[(number + 1) % 2].pk),
-                partial(change, task, status="in_progress"),
-                partial(act, requests.cancel_task, task),
-            ):
-                _refused(ask)
-
-    def worker() -> None:
-        for number in range(60):
-            for claim in claim_all(limit=4):
-                _refused(partial(settle, claim, answered() if number % 2 else failed()))
-
-    def switch() -> None:
-        scope = {"organization_id": home.pk, "actor": PERSON}
-        for number in range(60):
-            verb = registry.stop_agent if number % 2 else registry.start_agent
-            verb(agent_id=agents[number // 2 % 2].pk, now=clock.now(), **scope)
-
-    def sweep() -> None:
-        for _ in range(40):
-            sweeps.sweep_tasks(now=clock.now() + timedelta(seconds=40))
-
-    outcomes = race(people, worker, worker, switch, sweep)
+    outcomes = race(
+        partial(_ask, home, agents),
+        _work,
+        _work,
+        partial(_switch, agents),
+        lambda: [sweeps.sweep_tasks(now=clock.now() + 2 * LEASE) for _ in range(40)] and None,
+    )
 
     assert outcomes == [None] * 5
     assert not TaskAttempt.objects.filter(outcome="running").exclude(task__status="in_progress")
+
+
+def _ask(home: Organization, agents: list[Agent]) -> None:
+    for number in range(60):
+        task = make_task(home, agent=agents[number % 2], max_retries=1)
+        _refused(partial(change, task, agent_id=agents[(number + 1) % 2].pk))
+        _refused(partial(change, task, status="in_progress"))
+        _refused(partial(act, requests.cancel_task, task))
+
+
+def _work() -> None:
+    for number in range(60):
+        for claim in claim_all(limit=4):
+            _refused(partial(settle, claim, answered() if number % 2 else failed()))
+
+
+def _switch(agents: list[Agent]) -> None:
+    for number in range(60):
+        verb = registry.start_agent if number % 2 else registry.stop_agent
+        agent = agents[number // 2 % 2]
+        verb(
+            organization_id=agent.organization_id, agent_id=agent.pk, actor=PERSON, now=clock.now()
+        )
 
 
 def _refused(operation: Callable[[], Any]) -> None:

@@ -16,7 +16,7 @@ from tasks.choices import TaskPriority, TaskStatus
 from tasks.operations import endings
 from tests.agents.factories import PERSON, answered, failed, make_agent
 from tests.clients import ApiClient
-from tests.tasks.factories import act, change, claim_all, claim_one, make_task
+from tests.tasks.factories import change, claim_all, claim_one, make_task
 
 PATH = "/api/v1/tasks/"
 Api = Callable[[User | None], ApiClient]
@@ -194,7 +194,7 @@ def test_stats_name_every_status_and_priority(api: Api, viewer: User, stranger: 
 def test_a_longer_list_takes_no_more_queries(api: Api, admin: User, path: str) -> None:
     agent = make_agent(admin.organization)
     client = api(admin)
-    counted = []
+    counted: list[tuple[int, int]] = []
 
     for _ in range(2):
         for number in range(3):

@@ -26,7 +26,8 @@ class Command(BaseCommand):
         try:
             made = bootstrap.bootstrap(**settings.HUB_BOOTSTRAP, now=clock.now())
         except DomainError as error:
-            raise CommandError("; ".join(f["message"] for f in error.fields) or error.detail) from None
+            reasons = "; ".join(field["message"] for field in error.fields)
+            raise CommandError(reasons or error.detail) from None
         found = {
             "organization": made.organization.name,
             "email": made.user.email,

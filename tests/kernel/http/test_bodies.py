@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-
 import pytest
 from django.test import Client
 

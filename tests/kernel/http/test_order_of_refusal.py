@@ -74,7 +74,8 @@ def test_a_viewer_hears_403_before_the_body_is_read(
     client = api(viewer)
     untouched()
 
-    for body in (..., b"{", []):
+    bodies: list[Any] = [..., b"{", []]
+    for body in bodies:
         answer = route.ask(client, world, body)
 
         assert (answer.status_code, answer.json()["code"]) == (403, "permission.denied")
@@ -138,17 +139,16 @@ def test_a_bad_value_is_422_and_writes_nothing(
     ],
 )
 def test_other_methods_are_405(
-    api: Api, admin: User, viewer: User, world: World, path: str, allowed: str
+    api: Api, viewer: User, world: World, path: str, allowed: str
 ) -> None:
-    clients = [api(admin), api(viewer)]
+    client = api(viewer)
     refused = {"get", "post", "put", "patch", "delete"} - set(allowed.lower().split(", "))
 
     for method in refused:
-        for client in clients:
-            answer = Route(method, path).ask(client, world)
+        answer = Route(method, path).ask(client, world)
 
-            assert (answer.status_code, answer["Allow"]) == (405, allowed)
-            assert answer.json()["code"] == "request.method_not_allowed"
+        assert (answer.status_code, answer["Allow"]) == (405, allowed)
+        assert answer.json()["code"] == "request.method_not_allowed"
 
 
 # Route -> action, resource, its key in the world (None: the new one), events.

@@ -67,21 +67,19 @@ def test_waiting_times_are_headers() -> None:
 
     answers = [problems.handle(error, {"request": request()}) for error in refusals]
 
-    assert [answer["Retry-After"] for answer in answers if answer] == ["6", "30"]
+    assert [answer["Retry-After"] for answer in answers if answer] == ["7", "30"]
 
 
 def test_nested_errors_are_flat() -> None:
-    error = exceptions.ValidationError(
-        {
-            "name": ["Too long."],
-            "rules": {"limit": ["Too low.", "Odd."]},
-            "tags": {1: ["Blank."]},
-            "rows": [{}, {"a": ["Bad."]}],
-            "non_field_errors": ["Both or none."],
-        }
-    )
+    details: Any = {
+        "name": ["Too long."],
+        "rules": {"limit": ["Too low.", "Odd."]},
+        "tags": {1: ["Blank."]},
+        "rows": [{}, {"a": ["Bad."]}],
+        "non_field_errors": ["Both or none."],
+    }
 
-    answer = problems.handle(error, {"request": request()})
+    answer = problems.handle(exceptions.ValidationError(details), {"request": request()})
 
     assert answer is not None
     assert [(e["field"], e["message"], e["type"]) for e in answer.data["errors"]] == [
