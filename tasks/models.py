@@ -50,6 +50,8 @@ class Task(TenantRow):
     attempt_count = models.PositiveIntegerField(default=0)
     fencing_token = models.PositiveBigIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # The execution from whose last step the next attempt goes on; null: from the beginning.
+    resumes_execution_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
         indexes = [

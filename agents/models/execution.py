@@ -22,6 +22,10 @@ class AgentExecution(TenantRow):
     task_id = models.UUIDField(null=True, blank=True)
     attempt_id = models.UUIDField(null=True, blank=True, unique=True)
     user_id = models.UUIDField(null=True, blank=True)
+    # The run this one goes on from: its steps are the beginning of this one's conversation.
+    resumed_from = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     status = models.CharField(
         max_length=16, choices=ExecutionStatus, default=ExecutionStatus.RUNNING
     )

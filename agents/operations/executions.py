@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import Count, F, Q, Sum
 
 from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
 from agents.errors import RunWithoutLease
@@ -27,6 +27,7 @@ class Opening:
     task_id: UUID | None
     attempt_id: UUID | None
     user_id: UUID | None = None
+    resumed_from_id: UUID | None = None
     source: ExecutionSource = ExecutionSource.QUEUE
 
 
@@ -45,6 +46,7 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             task_id=opening.task_id,
             attempt_id=opening.attempt_id,
             user_id=opening.user_id,
+            resumed_from_id=opening.resumed_from_id,
             input=opening.input,
         )
         for opening in openings
@@ -130,30 +132,26 @@ class Ending:
     output: str = ""
     error: str = ""
     error_kind: str = ""
-    tool_calls: int = 0
     duration_ms: int = 0
 
 
-def close_execution(
-    *, execution_id: UUID, ending: Ending, now: datetime
-) -> AgentExecution | None:
+def close_execution(*, execution_id: UUID, ending: Ending, now: datetime) -> AgentExecution | None:
     """Write the end of a run in the caller's transaction, once; None if it was closed before.
 
-    Tokens and cost come from the journal, which knows each model call even of a run that broke.
+    Calls, tokens and cost come from the journal, which knows each even of a run that broke.
     """
     spent = ExecutionStep.objects.filter(execution_id=execution_id).aggregate(
+        calls=Count("pk", filter=Q(kind=StepKind.TOOL_CALL)),
         input=Sum("input_tokens", default=0),
         output=Sum("output_tokens", default=0),
         cost=Sum("cost_usd", default=Decimal(0)),
     )
-    closed = AgentExecution.objects.filter(
-        pk=execution_id, status=ExecutionStatus.RUNNING
-    ).update(
+    closed = AgentExecution.objects.filter(pk=execution_id, status=ExecutionStatus.RUNNING).update(
         status=ending.status,
         output=ending.output,
         error=ending.error,
         error_kind=ending.error_kind,
-        tool_calls=ending.tool_calls,
+        tool_calls=spent["calls"],
         input_tokens=spent["input"],
         output_tokens=spent["output"],
         cost_usd=spent["cost"],
@@ -171,9 +169,7 @@ def count_run(
     Agent.objects.filter(pk=agent.pk).update(
         tasks_completed=F("tasks_completed") + int(is_success is True),
         tasks_failed=F("tasks_failed") + int(is_success is False),
-        total_tokens_used=F("total_tokens_used")
-        + execution.input_tokens
-        + execution.output_tokens,
+        total_tokens_used=F("total_tokens_used") + execution.input_tokens + execution.output_tokens,
         total_cost_usd=F("total_cost_usd") + execution.cost_usd,
         total_duration_ms=F("total_duration_ms")
         + (execution.duration_ms if is_success is not None else 0),

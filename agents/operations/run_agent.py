@@ -3,17 +3,27 @@
 Only workers import this module: with it come the model libraries, most of a second of CPU.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
-from agents.operations import catalogue, executions
-from agents.runtime import engine
+from agents.operations import catalogue, executions, resumption
+from agents.runtime import engine, history
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.provider_registry import ProviderRegistry
-from agents.runtime.spec import Guardrails, RunResult, RunSpec, ToolContext
+from agents.runtime.spec import (
+    FailureKind,
+    Guardrails,
+    Message,
+    RunFailure,
+    RunResult,
+    RunSpec,
+    ToolContext,
+    Usage,
+)
 from events import operations as events
 from kernel import clock, loop
 
@@ -23,12 +33,19 @@ async def run(
 ) -> RunResult:
     """Run `execution` to its end on the process's event loop, at most until `deadline`.
 
-    Every step is committed before the run goes on. Raises RunWithoutLease when the execution was
-    closed by somebody else meanwhile.
+    One that was cut off goes on after its last step on record; if a call's outcome is unknown and
+    its tool is not idempotent, nothing is run and the result says so. Every step is committed
+    before the run goes on. Raises RunWithoutLease when the execution was closed by somebody else.
     """
+    spec = spec_of(execution=execution, version=version, seconds=_seconds(version, deadline))
+    if execution.resumed_from_id is not None:
+        past = await loop.get().in_database(resumption.read_past, execution=execution)
+        if past.unknown:
+            return _outcome_unknown(past)
+        spec = replace(spec, log=tuple(_message(step) for step in past.steps))
     journal = ExecutionJournal(execution)
     return await engine.run(
-        spec_of(execution=execution, version=version, seconds=_seconds(version, deadline)),
+        spec,
         providers=model_registry(),
         tools=catalogue.TOOLS,
         journal=journal,
@@ -64,6 +81,34 @@ def spec_of(*, execution: AgentExecution, version: AgentVersion, seconds: float)
             task_id=execution.task_id,
             run_id=execution.pk,
         ),
+    )
+
+
+def _message(step: ExecutionStep) -> Message:
+    if step.message is None:
+        # Closed by a person, in a process that has no model library to write it with.
+        return history.failed_call(call_id=step.call_id, tool=step.tool, error=step.error)
+    message: Message = step.message
+    return message
+
+
+def _outcome_unknown(past: resumption.Past) -> RunResult:
+    tools = ", ".join(sorted({step.tool for step in past.unknown}))
+    return RunResult(
+        status="error",
+        output="",
+        error=RunFailure(
+            kind=FailureKind.TOOL_OUTCOME_UNKNOWN,
+            message=(
+                f"The worker stopped while it called {tools}: nobody knows whether the call took"
+                " effect, and it is not safe to repeat. Find out, then set the task to in_progress"
+                " to let the agent go on, or complete, fail or cancel it."
+            ),
+            retryable=False,
+        ),
+        usage=Usage(),
+        tool_calls=0,
+        duration_ms=0,
     )
 
 

@@ -99,6 +99,12 @@ def dump(message: ModelMessage) -> Message:
     return _set_fields(dumped) | {"parts": [_set_fields(part) for part in dumped["parts"]]}
 
 
+def failed_call(*, call_id: str, tool: str, error: str) -> Message:
+    """What `RunSpec.log` takes for a call whose result nobody journalled."""
+    part = ToolReturnPart(tool_name=tool, content=error, tool_call_id=call_id, outcome="failed")
+    return dump(ModelRequest(parts=[part]))
+
+
 def text_of(answer: ModelResponse) -> str:
     """What the model wrote, without its thinking."""
     text: str = storable("".join(p.content for p in answer.parts if isinstance(p, TextPart)))

@@ -25,6 +25,7 @@ class FailureKind(StrEnum):
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
     UNKNOWN_PROVIDER = "unknown_provider"
     TOOL_UNKNOWN = "tool_unknown"
+    TOOL_OUTCOME_UNKNOWN = "tool_outcome_unknown"
     GUARDRAIL_TOOL_CALLS = "guardrail_tool_calls"
     GUARDRAIL_TOKENS = "guardrail_tokens"
     TIMEOUT = "timeout"

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet, Sum
 
 from agents.choices import AgentStatus
-from agents.models import Agent
+from agents.models import Agent, AgentExecution
 from agents.operations import catalogue
 from agents.runtime.providers import DEMO, available
 from audit.models import AuditEvent
@@ -22,6 +22,7 @@ from tasks.models import Task
 # Nothing here reads more rows than this, whatever the history; a figure that hits it says so.
 WINDOW: Final = 10_000
 LEDGER_WINDOW: Final = 50_000
+LATEST: Final = 500
 LISTED: Final = 8
 DAYS: Final = 7
 WORKER_WITHIN: Final = timedelta(seconds=10)
@@ -31,18 +32,12 @@ UNFINISHED: Final = (
     | Q(status=TaskStatus.IN_PROGRESS)
     | Q(status__in=[TaskStatus.PENDING, TaskStatus.QUEUED])
 )
-OPEN_NOW: Final = (
-    TaskStatus.PENDING,
-    TaskStatus.QUEUED,
-    TaskStatus.ASSIGNED,
-    TaskStatus.IN_PROGRESS,
-)
 ENDED: Final = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Rows by status, in the order of the vocabulary. Capped: there are more than were counted."""
+    """Rows by status, those that occur. Capped: there are more than were counted."""
 
     counts: Sequence[tuple[str, str, int]]
     is_capped: bool
@@ -91,19 +86,21 @@ class Overview:
 
 
 def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
-    """The organization's state now; nine queries, none of which grows with its history."""
+    """The organization's state now, in at most eleven queries of which none grows with its history."""
     running = list(
         Task.objects.filter(organization_id=organization_id, status=TaskStatus.IN_PROGRESS)
         .select_related("agent")
         .order_by("started_at", "pk")[:LISTED]
     )
-    recent = _recent(organization_id)
+    today = _recent(organization_id).filter(created_at__gte=now - timedelta(days=1))
+    # As values: given the query instead, PostgreSQL would read every task of the organization.
+    latest = Task.objects.filter(organization_id=organization_id, pk__in=_latest(organization_id))
     return Overview(
         open_now=_open_now(organization_id),
-        today=_tally(recent.filter(created_at__gte=now - timedelta(days=1)), TaskStatus),
-        needs_person=_listed(recent, (TaskStatus.REVIEW, TaskStatus.FAILED), "-created_at"),
+        today=_tally(today, TaskStatus),
+        needs_person=_listed(latest, (TaskStatus.REVIEW, TaskStatus.FAILED), "-updated_at"),
         running=running,
-        finished=_listed(recent, ENDED, "-completed_at"),
+        finished=_listed(latest, ENDED, "-completed_at"),
         spend=_spend(organization_id, now),
         agents=_tally(Agent.objects.alive().filter(organization_id=organization_id), AgentStatus),
         warnings=[
@@ -120,9 +117,8 @@ def _recent(organization_id: UUID) -> QuerySet[Task]:
 
 
 def _open_now(organization_id: UUID) -> Tally:
-    rows = Task.objects.filter(UNFINISHED, organization_id=organization_id).order_by()
-    found = _tally(rows, TaskStatus)
-    return Tally([c for c in found.counts if c[0] in OPEN_NOW], found.is_capped)
+    rows = Task.objects.filter(UNFINISHED, organization_id=organization_id)
+    return _tally(rows.order_by(), TaskStatus)
 
 
 def _tally(
@@ -132,15 +128,23 @@ def _tally(
         value: Count("pk", filter=Q(status=value)) for value in statuses.values
     }
     found = rows[:WINDOW].aggregate(**wanted)
-    counts = [(value, str(label), found[value]) for value, label in statuses.choices]
+    counts = [
+        (value, str(label), found[value]) for value, label in statuses.choices if found[value]
+    ]
     return Tally(counts, sum(found.values()) >= WINDOW)
 
 
-def _listed(recent: QuerySet[Task], statuses: Sequence[str], order: str) -> list[Task]:
-    """The first few of the newest rows that are in one of `statuses`."""
-    window = recent[:WINDOW].values("pk")
-    rows = Task.objects.filter(pk__in=window, status__in=statuses).select_related("agent")
-    return list(rows.order_by(order, "-pk")[:LISTED])
+def _latest(organization_id: UUID) -> set[UUID]:
+    """The tasks that ran or were made last: a long backlog must not hide what comes out of it."""
+    runs = AgentExecution.objects.filter(organization_id=organization_id, task_id__isnull=False)
+    ran = runs.order_by("-created_at", "-pk").values_list("task_id", flat=True)[:LATEST]
+    made = _recent(organization_id).values_list("pk", flat=True)[:LATEST]
+    return {pk for pk in ran.union(made) if pk is not None}
+
+
+def _listed(tasks: QuerySet[Task], statuses: Sequence[str], order: str) -> list[Task]:
+    found = tasks.filter(status__in=statuses).select_related("agent")
+    return list(found.order_by(order, "-pk")[:LISTED])
 
 
 def _spend(organization_id: UUID, now: datetime) -> Spend:

@@ -63,3 +63,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no typ
     ) -> HttpResponse:
         """Closed: Django's form writes past operations and audit, and leaves sessions alive."""
         raise Http404
+
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Closed: the menu has every page, and unfold's search trips over a bad page number."""
+        raise Http404

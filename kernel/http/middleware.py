@@ -44,7 +44,7 @@ class RequestContext:
         return self.get_response(request)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - given by Django
     """Django's `handler404`."""
     return problems.answer(
         request,

@@ -62,9 +62,9 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
 def describe_problems(
     result: dict[str, Any],
-    generator: Any,
-    request: Any,
-    public: bool,  # noqa: FBT001 - spectacular's hook
+    generator: Any,  # noqa: ARG001 - spectacular fixes the signature of its hooks
+    request: Any,  # noqa: ARG001 - the same
+    public: bool,  # noqa: ARG001, FBT001 - the same
 ) -> dict[str, Any]:
     """Add the problem component and the errors each operation can answer."""
     result["components"]["schemas"]["Problem"] = PROBLEM

@@ -188,6 +188,7 @@ def _open_attempts(
                 input=attempt.task.prompt,
                 task_id=attempt.task_id,
                 attempt_id=attempt.pk,
+                resumed_from_id=attempt.task.resumes_execution_id,
             )
             for attempt in attempts
         ],

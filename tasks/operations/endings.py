@@ -9,7 +9,7 @@ from django.db import transaction
 from agents.choices import ExecutionStatus
 from agents.models import Agent, AgentExecution
 from agents.operations import executions, registry
-from agents.runtime.spec import RunFailure, RunResult
+from agents.runtime.spec import FailureKind, RunFailure, RunResult
 from kernel import jobs
 from kernel.actors import SYSTEM, Actor
 from tasks.choices import AttemptOutcome, TaskStatus
@@ -27,6 +27,8 @@ OUTCOMES: Final = {
     "timeout": AttemptOutcome.TIMED_OUT,
     "cancelled": AttemptOutcome.CANCELLED,
 }
+# Taken away through nobody's wish: the next attempt goes on where this one was.
+RESUMED: Final = frozenset({AttemptOutcome.LOST, AttemptOutcome.RETURNED})
 
 
 @transaction.atomic
@@ -41,10 +43,13 @@ def settle_attempt(*, claim: Claim, result: RunResult, now: datetime) -> Task:
         raise LeaseLost
     _end_attempt(task, OUTCOMES[result.status], result.error.message if result.error else "", now)
     _add_cost(task, execution)
+    task.resumes_execution_id = None
     if result.error is None:
         _complete(task, result.output, now)
+    elif result.error.kind == FailureKind.TOOL_OUTCOME_UNKNOWN:
+        _ask_a_person(task, result.error, execution)
     else:
-        _fail_or_retry(task, result.error, now)
+        _fail_or_retry(task, result.error, execution, now)
     _save(task, claim.fencing_token, now)
     ended = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
     executions.count_run(
@@ -91,6 +96,7 @@ def fence_off(task: Task, outcome: AttemptOutcome, now: datetime) -> None:
     execution = AgentExecution.objects.filter(attempt_id=attempt.pk).first()
     if execution is None:
         return
+    task.resumes_execution_id = execution.pk if outcome in RESUMED else None
     ending = executions.Ending(
         status=ExecutionStatus.CANCELLED,
         error=reason,
@@ -168,7 +174,6 @@ def _ending(result: RunResult) -> executions.Ending:
         output=result.output,
         error=result.error.message if result.error else "",
         error_kind=result.error.kind if result.error else "",
-        tool_calls=result.tool_calls,
         duration_ms=result.duration_ms,
     )
 
@@ -188,7 +193,16 @@ def _complete(task: Task, output: str, now: datetime) -> None:
         task.actual_duration_seconds = (now - task.started_at).total_seconds()
 
 
-def _fail_or_retry(task: Task, failure: RunFailure, now: datetime) -> None:
+def _ask_a_person(task: Task, failure: RunFailure, execution: AgentExecution) -> None:
+    """Nobody knows whether a tool took effect: only a person may say how to go on."""
+    task.status = TaskStatus.REVIEW
+    task.error, task.error_kind = failure.message, failure.kind
+    task.resumes_execution_id = execution.pk
+
+
+def _fail_or_retry(
+    task: Task, failure: RunFailure, execution: AgentExecution, now: datetime
+) -> None:
     wait = backoff(task.retry_count, failure.retry_after_seconds)
     at = now + wait
     too_late = task.deadline is not None and at >= task.deadline
@@ -196,6 +210,7 @@ def _fail_or_retry(task: Task, failure: RunFailure, now: datetime) -> None:
         requeue(task, now)
         task.retry_count += 1
         task.available_at = at
+        task.resumes_execution_id = execution.pk
         task.error, task.error_kind = failure.message, failure.kind
         return
     fail(task, failure.kind, failure.message, now)
@@ -229,6 +244,7 @@ def _save(task: Task, fencing_token: int, now: datetime) -> None:
                 "available_at",
                 "retry_count",
                 "lease_expires_at",
+                "resumes_execution_id",
                 "updated_at",
             )
         }

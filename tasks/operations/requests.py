@@ -10,7 +10,7 @@ from django.db import transaction
 from agents import selectors as agents
 from agents.errors import AgentNotFound
 from agents.models import Agent
-from agents.operations import catalogue, registry
+from agents.operations import catalogue, registry, resumption
 from kernel import jobs
 from kernel.actors import Actor
 from kernel.errors import Conflict, Invalid
@@ -140,6 +140,8 @@ def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) ->
         raise TaskFixed
     if "agent_id" in changes:
         _reassign(task, agent, actor)
+    if FIXED_WHEN_RUNNING & changes.keys():
+        task.resumes_execution_id = None  # another question: the old conversation is none of it
     for name in changes.keys() - {"agent_id"}:
         setattr(task, name, changes[name])
     task.priority_rank = _rank(task.priority)
@@ -196,6 +198,13 @@ def _move(task: Task, status: str, now: datetime) -> None:
 
 
 def _enter(task: Task, status: str, now: datetime) -> None:
+    paused = task.resumes_execution_id if task.status == TaskStatus.REVIEW else None
+    if paused is not None and status == TaskStatus.IN_PROGRESS:
+        # A run that waits for a person goes on by its agent, not by hand.
+        resumption.allow_on(execution_id=paused, now=now)
+        endings.requeue(task, now)
+        return
+    task.resumes_execution_id = None
     if status == TaskStatus.PENDING:
         task.retry_count += 1
         task.available_at, task.completed_at = now, None

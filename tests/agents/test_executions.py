@@ -94,7 +94,7 @@ def test_the_end_sums_the_journal_and_is_written_once(execution: AgentExecution)
     now = clock.now()
     for ordinal in (1, 2):
         executions.record_turn(execution=execution, ordinal=ordinal, turn=model_turn(), now=now)
-    ending = executions.Ending(status=ExecutionStatus.SUCCESS, output="4", tool_calls=1)
+    ending = executions.Ending(status=ExecutionStatus.SUCCESS, output="4")
 
     closed = executions.close_execution(execution_id=execution.pk, ending=ending, now=now)
     again = executions.close_execution(execution_id=execution.pk, ending=ending, now=now)

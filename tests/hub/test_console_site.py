@@ -89,10 +89,18 @@ def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: U
     assert menu(client) == [*work, "Audit", "Events", *PEOPLE, "API", "API schema"]
 
 
-def test_djangos_password_form_is_closed(client: Client, admin: User) -> None:
+@pytest.mark.parametrize("path", ["password_change/", "search/?s=a&page=x", "auth/group/"])
+def test_doors_of_the_frameworks_are_closed(client: Client, admin: User, path: str) -> None:
     client.force_login(admin)
 
-    assert client.get("/admin/password_change/").status_code == 404
+    assert client.get(f"/admin/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["tasks/", "agents/", "accounts/", "jsi18n/"])
+def test_what_lies_between_the_pages_opens(client: Client, admin: User, path: str) -> None:
+    client.force_login(admin)
+
+    assert client.get(f"/admin/{path}").status_code == 200
 
 
 @pytest.mark.parametrize("asset", ["favicon.svg", "console.css", "console.js"])

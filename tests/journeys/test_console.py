@@ -112,11 +112,12 @@ def make_task(api: httpx.Client, agent_id: str) -> str:
     return str(api.post("/tasks/", json=body).raise_for_status().json()["id"])
 
 
-def press(page: Page, button: str, question: str) -> None:
+def press(visit: Visit, button: str, question: str) -> None:
     """A button of an object's page, and the button of the same name in its dialog."""
-    page.locator("#main").get_by_text(button, exact=True).first.click()
-    dialog = page.locator("#dialog")
+    visit.page.locator("#main").get_by_text(button, exact=True).click()
+    dialog = visit.page.locator("#dialog")
     expect(dialog).to_contain_text(question)
+    visit.picture(f"dialog-{_scheme(visit.page)}")
     dialog.get_by_role("button", name=button).click()
 
 
@@ -144,12 +145,12 @@ def test_an_agent_is_stopped_and_started_by_its_buttons(visit: Visit, api: httpx
     agent_id = make_agent(api, f"Stoppable {_scheme(visit.page)}", started=True)
     page = visit.open(f"agents/agent/{agent_id}/change/")
 
-    press(page, "Stop agent", "Its running tasks go back to the queue")
+    press(visit, "Stop agent", "Its running tasks go back to the queue")
     expect(page.locator(".hub-status").first).to_have_text("Offline")
     assert api.get(f"/agents/{agent_id}").json()["is_active"] is False
     visit.picture(f"agent-{_scheme(page)}")
 
-    press(page, "Start agent", "The agent takes tasks again.")
+    press(visit, "Start agent", "The agent takes tasks again.")
     expect(page.locator(".hub-status").first).to_have_text("Idle")
 
 
@@ -170,7 +171,7 @@ def test_a_task_is_cancelled_by_its_button(visit: Visit, api: httpx.Client) -> N
     task_id = make_task(api, agent_id)
     page = visit.open(f"tasks/task/{task_id}/change/")
 
-    press(page, "Cancel task", "The task ends")
+    press(visit, "Cancel task", "The task ends")
 
     expect(page.locator("[data-part=summary]")).to_contain_text("Cancelled")
     assert api.get(f"/tasks/{task_id}").json()["status"] == "cancelled"

@@ -34,28 +34,33 @@ def calls() -> Iterator[list[dict[str, Any]]]:
         if fail:
             raise {"conflict": Conflict, "unavailable": Unavailable}[fail]
 
-    app.conf.task_routes = jobs.routes()
+    _use_routes()
     yield noted
     current_app.tasks.unregister("kernel.note_call")
     del jobs._routes["kernel.note_call"]
+    _use_routes()
+
+
+def _use_routes() -> None:
+    amqp: Any = app.amqp
+    app.conf.task_routes = jobs.routes()
+    amqp.flush_routes()
+    vars(amqp).pop("router", None)
 
 
 @pytest.fixture
 def dead_broker(settings: Settings, django_db_setup: None) -> Iterator[None]:
     """Nobody listens where Redis should be."""
-    before = app.conf.broker_url
-
-    def use(url: str) -> None:
-        settings.REDIS_URL = url
-        redis_client.client.cache_clear()
-        app.conf.update(broker_url=url, broker_write_url=url)
-        pools: Any = app, app.amqp
-        pools[0].pool.force_close_all()
-        pools[0]._pool = pools[1]._producer_pool = None
-
-    use(DEAD)
+    celery: Any = app
+    before = celery.conf.broker_url, celery._pool, celery.amqp._producer_pool
+    celery.conf.update(broker_url=DEAD, broker_write_url=DEAD)
+    celery._pool = celery.amqp._producer_pool = None
+    settings.REDIS_URL = DEAD
+    redis_client.client.cache_clear()
     yield
-    use(before)
+    celery.conf.update(broker_url=before[0], broker_write_url=before[0])
+    _, celery._pool, celery.amqp._producer_pool = before
+    redis_client.client.cache_clear()
 
 
 def waiting() -> list[dict[str, Any]]:

@@ -1,0 +1,106 @@
+"""Going on with a run that was cut off: its log, and the calls whose outcome nobody knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from agents.choices import ExecutionStatus, StepKind, StepStatus
+from agents.models import AgentExecution, ExecutionStep
+from agents.operations import catalogue
+from agents.runtime.tools import UnknownTool
+
+ALLOWED_ON: Final = (
+    "The outcome of this call is unknown: the worker stopped while it was under way. A person"
+    " looked at it and let the run go on. Find out what took effect before you call again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a run has behind it: whole steps in order, and calls that must not be made again."""
+
+    steps: Sequence[ExecutionStep]
+    unknown: Sequence[ExecutionStep]
+
+
+def read_past(*, execution: AgentExecution) -> Past:
+    """The steps of the runs that `execution` goes on from, first to last.
+
+    A call that began and has no result was cut off. Its tool may be called again only if it is
+    idempotent (architecture §5); the others are `unknown`.
+    """
+    chain = _chain(execution)
+    written: dict[UUID, list[ExecutionStep]] = {run.pk: [] for run in chain}
+    for step in ExecutionStep.objects.filter(execution__in=chain).order_by("ordinal", "pk"):
+        written[step.execution_id].append(step)
+    steps = [step for run in chain for step in _usable(run, written[run.pk])]
+    answered = {step.call_id for step in steps if _is_call(step) and _is_over(step)}
+    open_calls = [s for s in steps if _is_call(s) and s.call_id not in answered]
+    return Past(
+        steps=[step for step in steps if not _is_call(step) or _is_over(step)],
+        unknown=[step for step in open_calls if not _may_repeat(step)],
+    )
+
+
+@transaction.atomic
+def allow_on(*, execution_id: UUID, now: datetime) -> int:
+    """A person lets a run go on although a call's outcome is unknown; how many calls there were.
+
+    The call is not made again: the model is told that its outcome is unknown.
+    """
+    execution = AgentExecution.objects.get(pk=execution_id)
+    unknown = read_past(execution=execution).unknown
+    return ExecutionStep.objects.filter(
+        pk__in=[step.pk for step in unknown], status=StepStatus.STARTED
+    ).update(status=StepStatus.FAILED, error=ALLOWED_ON, updated_at=now)
+
+
+def _chain(execution: AgentExecution) -> list[AgentExecution]:
+    """The runs before `execution`, first to last, and itself if it is over; one query."""
+    runs = {
+        run.pk: run
+        for run in AgentExecution.objects.filter(
+            organization_id=execution.organization_id, task_id=execution.task_id
+        ).only("resumed_from", "status")
+    }
+    chain = [] if execution.status == ExecutionStatus.RUNNING else [execution]
+    before = execution.resumed_from_id
+    while before is not None and before in runs:
+        chain.append(runs[before])
+        before = runs[before].resumed_from_id
+    return chain[::-1]
+
+
+def _usable(run: AgentExecution, steps: list[ExecutionStep]) -> list[ExecutionStep]:
+    """The run's steps but for a last answer that was the reason why the run failed: with it the
+    next attempt would fail at once, for the same reason."""
+    if run.status == ExecutionStatus.ERROR and steps and _is_final_answer(steps[-1]):
+        return steps[:-1]
+    return steps
+
+
+def _is_final_answer(step: ExecutionStep) -> bool:
+    message: dict[str, Any] = step.message or {}
+    parts = message.get("parts", [])
+    return step.kind == StepKind.MODEL_TURN and not any(
+        part.get("part_kind") == "tool-call" for part in parts
+    )
+
+
+def _is_call(step: ExecutionStep) -> bool:
+    return step.kind == StepKind.TOOL_CALL
+
+
+def _is_over(step: ExecutionStep) -> bool:
+    return step.status != StepStatus.STARTED
+
+
+def _may_repeat(step: ExecutionStep) -> bool:
+    try:
+        return catalogue.TOOLS.get(step.tool).idempotent
+    except UnknownTool:
+        return False
