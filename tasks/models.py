@@ -79,6 +79,11 @@ class Task(TenantRow):
                 name="task_running",
             ),
             models.Index(
+                fields=["organization", "-created_at"],
+                condition=models.Q(status="review"),
+                name="task_review",
+            ),
+            models.Index(
                 fields=["deadline"],
                 condition=models.Q(status__in=["pending", "queued", "assigned"])
                 & models.Q(deadline__isnull=False),

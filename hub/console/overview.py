@@ -86,7 +86,7 @@ class Overview:
 
 
 def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
-    """The organization's state now, in at most eleven queries of which none grows with its history."""
+    """The organization's state now: at most eleven queries, none of which grows with history."""
     running = list(
         Task.objects.filter(organization_id=organization_id, status=TaskStatus.IN_PROGRESS)
         .select_related("agent")

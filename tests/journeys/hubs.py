@@ -74,7 +74,7 @@ class Hub:
 
     def member(self, word: str) -> psutil.Process:
         """The one child whose command line has `word`."""
-        found = [p for p in self.family() if word in p.cmdline()]
+        found = [p for p in self.family() if word in command_of(p)]
         assert len(found) == 1, (word, self.output)
         return found[0]
 
@@ -90,6 +90,15 @@ class Hub:
         with self.process.stdout as lines:
             for line in lines:
                 self.output += line
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing if it is gone by now."""
+    try:
+        found: list[str] = process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+    return found
 
 
 @contextmanager

@@ -179,6 +179,7 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.timeout(300)  # shrinking a failure to its shortest story takes its time
 def test_tasks_live_by_the_rules() -> None:
     run_state_machine_as_test(
         Life,

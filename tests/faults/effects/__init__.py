@@ -1,0 +1,1 @@
+"""An app for fault tests: a tool with an effect outside of the hub."""
