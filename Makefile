@@ -12,7 +12,7 @@ GATES := gate-format gate-ruff gate-imports gate-templates gate-types gate-djang
 # Older makes (macOS) cannot keep the output of parallel gates apart.
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup setup-dev up test check lint format schema lock clean $(GATES)
+.PHONY: help setup setup-dev up test check soak lint format schema lock clean $(GATES)
 
 help: ## Show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^# == / {printf "\n%s\n", substr($$0, 6)} \
@@ -31,6 +31,9 @@ test: $(DEV) ## The one gate: format, lint, types, imports, schema, all tests
 	@$(MAKE) lint; static=$$?; $(BIN)/pytest -n $(JOBS) $(ARGS) && exit $$static
 
 check: test ## The same as make test
+
+soak: $(DEV) ## Fault tests at length: 500 runs, 20 killed workers
+	@FAULT_RUNS=500 FAULT_KILLS=20 $(BIN)/pytest tests/faults $(ARGS)
 
 lint: $(DEV) ## The static part of the gate
 	@$(MAKE) -j$(JOBS) -k $(SYNC) $(GATES)

@@ -32,3 +32,11 @@ class RefreshReused(TokenRefused):
 
     code = "auth.refresh_reused"
     message = "This refresh token was used before, so its session was ended. Log in again."
+
+
+class EmailTaken(DomainError):
+    """E-mail addresses are unique on a hub, in any case of letters."""
+
+    code = "user.email_taken"
+    status = 409
+    message = "Somebody has this e-mail address. Choose another."

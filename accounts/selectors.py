@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.choices import UserRole
 from accounts.errors import TokenRefused
 from accounts.models import Organization, Session, User
 from kernel.actors import Actor
@@ -21,6 +22,16 @@ def may(*, user: User, permission: str) -> bool:
 def find_user_by_email(*, email: str) -> User | None:
     """The user with this e-mail in any case of letters, enabled or not."""
     return User.objects.select_related("organization").filter(email__iexact=email).first()
+
+
+def find_administrator(*, organization_id: UUID) -> User | None:
+    """The organization's longest-standing active administrator."""
+    return (
+        User.objects.select_related("organization")
+        .filter(organization_id=organization_id, role=UserRole.ADMIN, is_active=True)
+        .order_by("created_at", "pk")
+        .first()
+    )
 
 
 def get_user(*, organization_id: UUID, user_id: UUID) -> User:

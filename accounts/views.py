@@ -29,6 +29,7 @@ class PublicAuthViewSet(HubViewSet):
     http_method_names = ["post"]
     authentication_classes = []
     permission_classes = [AllowAny]
+    one_time_secret = True
 
     @extend_schema(request=LoginInput, responses={200: TokensOutput})
     def login(self, request: Request) -> Response:

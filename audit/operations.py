@@ -1,6 +1,6 @@
 """Writing the chain: record one event, seal those that wait."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -30,18 +30,41 @@ def record(
 
     `action` is `<noun>.<verb>`; `details` must be JSON-able and free of secrets.
     """
-    AuditEvent.objects.create(
-        organization_id=organization_id or selectors.PLATFORM,
-        occurred_at=now,
-        actor_type=actor.type,
-        actor_id=actor.id,
-        actor_label=actor.label[:255],
+    record_many(
+        actor=actor,
+        organization_id=organization_id,
         action=action,
         resource_type=resource_type,
-        resource_id=str(resource_id),
-        details=dict(details or {}),
-        ip_address=actor.ip_address,
-        request_id=actor.request_id,
+        resources=[(resource_id, details or {})],
+        now=now,
+    )
+
+
+def record_many(
+    *,
+    actor: Actor,
+    organization_id: UUID | None,
+    action: str,
+    resource_type: str,
+    resources: Sequence[tuple[object, Mapping[str, Any]]],
+    now: datetime,
+) -> None:
+    """Insert one event for each `(resource id, details)`, all in one statement."""
+    AuditEvent.objects.bulk_create(
+        AuditEvent(
+            organization_id=organization_id or selectors.PLATFORM,
+            occurred_at=now,
+            actor_type=actor.type,
+            actor_id=actor.id,
+            actor_label=actor.label[:255],
+            action=action,
+            resource_type=resource_type,
+            resource_id=str(resource_id),
+            details=dict(details),
+            ip_address=actor.ip_address,
+            request_id=actor.request_id,
+        )
+        for resource_id, details in resources
     )
     jobs.ring("audit.seal_events")
 

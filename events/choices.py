@@ -54,6 +54,7 @@ register(
     EventType("system.alert", "event.read"),
     # A run as it happens; its message log keeps what lasts.
     EventType("task.output", "task.read", live=True),
+    EventType("task.turn", "task.read", live=True),
     EventType("task.tool_call", "task.read", live=True),
     EventType("task.tool_result", "task.read", live=True),
 )

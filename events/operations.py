@@ -1,6 +1,6 @@
 """Telling what happened: durably through the outbox, or live to whoever is connected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -35,16 +35,31 @@ def publish(
     contents. With `user_id` only that user gets it. Raises ValueError for an unknown or live
     type and for a personal type without a user, TypeError for data that JSON cannot carry.
     """
+    publish_many(organization_id=organization_id, type=type, data=[data], now=now, user_id=user_id)
+
+
+def publish_many(
+    *,
+    organization_id: UUID,
+    type: str,  # noqa: A002 - the wire's word
+    data: Sequence[Mapping[str, Any]],
+    now: datetime,
+    user_id: UUID | None = None,
+) -> None:
+    """Like `publish`, one event for each of `data`, in their order and in one statement."""
     kind = choices.get_type(type)
     if kind.live or (kind.personal and user_id is None):
         raise ValueError(f"{type} is live-only, or personal and needs a user_id.")
-    OutboxEvent.objects.create(
-        organization_id=organization_id,
-        user_id=user_id,
-        type=type,
-        # Checked here: data that the relay could not send would hold up all events behind it.
-        data=orjson.loads(channel.to_json(data)),
-        occurred_at=now,
+    OutboxEvent.objects.bulk_create(
+        OutboxEvent(
+            organization_id=organization_id,
+            user_id=user_id,
+            type=type,
+            # Checked here: data that the relay could not send would hold up all events behind it.
+            data=orjson.loads(channel.to_json(each)),
+            occurred_at=now,
+        )
+        for each in data
     )
     jobs.ring("events.relay_outbox")
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 Environment = Literal["development", "test", "production"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ROOT: Final = Path(__file__).resolve().parent.parent
+PROVIDERS: Final = ("openai", "anthropic", "google")
 MINIMUM_SECRET_LENGTH: Final = 32
+MINIMUM_PASSWORD_LENGTH: Final = 12
+MINIMUM_KEY_LENGTH: Final = 16
 CONNECTION_FILE: Final = "connection.json"
 
 
@@ -56,14 +61,36 @@ class Env:
 
 
 KNOWN: Final = frozenset(
-    """
-    HUB_ENV HUB_SECRET_KEY HUB_DATABASE_OWNER_URL HUB_DATA_DIR HUB_PORT HUB_BIND HUB_PUBLIC_URL
-    HUB_ALLOWED_HOSTS HUB_ADMIN_EMAIL HUB_ADMIN_PASSWORD HUB_AGENT_KEY HUB_ORGANIZATION
-    HUB_OUTBOUND_ALLOW HUB_PROVIDER HUB_OPENAI_API_KEY HUB_OPENAI_BASE_URL HUB_OPENAI_MODEL
-    HUB_ANTHROPIC_API_KEY HUB_ANTHROPIC_BASE_URL HUB_ANTHROPIC_MODEL HUB_GOOGLE_API_KEY
-    HUB_GOOGLE_BASE_URL HUB_GOOGLE_MODEL HUB_WORKER_RUNS HUB_LEASE_SECONDS HUB_DRAIN_SECONDS
-    HUB_LOG_LEVEL HUB_LOG_FORMAT
-    """.split()
+    {
+        "HUB_ENV",
+        "HUB_SECRET_KEY",
+        "HUB_DATABASE_OWNER_URL",
+        "HUB_DATA_DIR",
+        "HUB_PORT",
+        "HUB_BIND",
+        "HUB_PUBLIC_URL",
+        "HUB_ALLOWED_HOSTS",
+        "HUB_ADMIN_EMAIL",
+        "HUB_ADMIN_PASSWORD",
+        "HUB_AGENT_KEY",
+        "HUB_ORGANIZATION",
+        "HUB_OUTBOUND_ALLOW",
+        "HUB_PROVIDER",
+        "HUB_OPENAI_API_KEY",
+        "HUB_OPENAI_BASE_URL",
+        "HUB_OPENAI_MODEL",
+        "HUB_ANTHROPIC_API_KEY",
+        "HUB_ANTHROPIC_BASE_URL",
+        "HUB_ANTHROPIC_MODEL",
+        "HUB_GOOGLE_API_KEY",
+        "HUB_GOOGLE_BASE_URL",
+        "HUB_GOOGLE_MODEL",
+        "HUB_WORKER_RUNS",
+        "HUB_LEASE_SECONDS",
+        "HUB_DRAIN_SECONDS",
+        "HUB_LOG_LEVEL",
+        "HUB_LOG_FORMAT",
+    }
 )
 
 
@@ -80,30 +107,25 @@ def read(source: Mapping[str, str]) -> Env:
         )
     environment = _choice(source, "HUB_ENV", "development", get_args(Environment))
     port = _whole(source, "HUB_PORT", 8000, 0, 65535)
+    providers = {name: _provider(source, name.upper()) for name in PROVIDERS}
     return Env(
         environment=environment,
         secret_key=_secret_key(source, environment),
         database_url=_url(source, "DATABASE_URL", ("postgres://", "postgresql://")),
-        database_owner_url=_url(
-            source, "HUB_DATABASE_OWNER_URL", ("postgres://", "postgresql://")
-        ),
+        database_owner_url=_url(source, "HUB_DATABASE_OWNER_URL", ("postgres://", "postgresql://")),
         redis_url=_url(source, "REDIS_URL", ("redis://", "rediss://", "unix://")),
-        data_dir=Path(source.get("HUB_DATA_DIR") or ".hub").absolute(),
+        data_dir=_data_dir(source),
         port=port,
         bind=source.get("HUB_BIND") or "127.0.0.1",
         public_url=(source.get("HUB_PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
         allowed_hosts=_words(source.get("HUB_ALLOWED_HOSTS", "")),
-        admin_email=source.get("HUB_ADMIN_EMAIL") or "admin@hub.example.com",
-        admin_password=source.get("HUB_ADMIN_PASSWORD", ""),
-        agent_key=source.get("HUB_AGENT_KEY", ""),
+        admin_email=_email(source, "HUB_ADMIN_EMAIL"),
+        admin_password=_at_least(source, "HUB_ADMIN_PASSWORD", MINIMUM_PASSWORD_LENGTH),
+        agent_key=_at_least(source, "HUB_AGENT_KEY", MINIMUM_KEY_LENGTH),
         organization=source.get("HUB_ORGANIZATION") or "Default",
         outbound_allow=_networks(source),
-        default_provider=_choice(
-            source, "HUB_PROVIDER", "", ("", "openai", "anthropic", "google", "demo")
-        ),
-        openai=_provider(source, "OPENAI"),
-        anthropic=_provider(source, "ANTHROPIC"),
-        google=_provider(source, "GOOGLE"),
+        default_provider=_default_provider(source, providers),
+        **providers,
         worker_runs=_whole(source, "HUB_WORKER_RUNS", 200, 1, 5000),
         lease_seconds=_whole(source, "HUB_LEASE_SECONDS", 30, 5, 3600),
         drain_seconds=_whole(source, "HUB_DRAIN_SECONDS", 20, 1, 3600),
@@ -119,12 +141,44 @@ def _running_hub(source: Mapping[str, str]) -> dict[str, str]:
     """
     if source.get("DATABASE_URL") or source.get("HUB_ENV") == "test":
         return {}
-    file = Path(source.get("HUB_DATA_DIR") or ".hub") / CONNECTION_FILE
+    file = _data_dir(source) / CONNECTION_FILE
     try:
         found = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in found.items()}
+
+
+def _data_dir(source: Mapping[str, str]) -> Path:
+    """Beside the code unless named, so that a command finds the hub from any folder."""
+    return Path(source.get("HUB_DATA_DIR") or ROOT / ".hub").absolute()
+
+
+def _email(source: Mapping[str, str], name: str) -> str:
+    value = source.get(name, "").strip()
+    try:
+        if value:
+            validate_email(value)
+    except ValidationError:
+        raise ImproperlyConfigured(f"{name} must be an e-mail address.") from None
+    return value
+
+
+def _at_least(source: Mapping[str, str], name: str, length: int) -> str:
+    value = source.get(name, "")
+    if value and len(value) < length:
+        raise ImproperlyConfigured(f"{name} is too short. Use at least {length} characters.")
+    return value
+
+
+def _default_provider(source: Mapping[str, str], providers: Mapping[str, Provider]) -> str:
+    chosen = _choice(source, "HUB_PROVIDER", "", ("", *PROVIDERS, "demo"))
+    found = providers.get(chosen)
+    if found and not (found.api_key or (chosen == "openai" and found.base_url)):
+        raise ImproperlyConfigured(
+            f"HUB_PROVIDER is {chosen}, which has no key. Set HUB_{chosen.upper()}_API_KEY."
+        )
+    return chosen
 
 
 def _secret_key(source: Mapping[str, str], environment: str) -> str:
@@ -165,9 +219,7 @@ def _whole(source: Mapping[str, str], name: str, default: int, low: int, high: i
     return int(value)
 
 
-def _choice(
-    source: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]
-) -> str:
+def _choice(source: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
     value = source.get(name, "").strip() or default
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} must be one of: {', '.join(filter(None, allowed))}.")

@@ -1,25 +1,43 @@
 """Probes: is the process alive, can it serve."""
 
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from threading import Lock
+from typing import Any, Final
 
+import redis
 import structlog
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, close_old_connections, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-
-from kernel import redis_client
+from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
+PATIENCE_SECONDS: Final = 2.0
+_asker = ThreadPoolExecutor(1, thread_name_prefix="hub-readiness")
+_asking: Final[list[Future[str]]] = []
+_asking_lock = Lock()
 
 
-def alive(request: HttpRequest) -> JsonResponse:
+@cache
+def _impatient() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def alive(_request: HttpRequest) -> JsonResponse:
     """`/healthz`: the process answers; asks nobody else."""
     return JsonResponse({"status": "ok"})
 
 
-def health(request: HttpRequest) -> JsonResponse:
+def health(_request: HttpRequest) -> JsonResponse:
     """`/health` (contract 003 B28)."""
     return JsonResponse(
         {
@@ -31,7 +49,7 @@ def health(request: HttpRequest) -> JsonResponse:
     )
 
 
-def ready(request: HttpRequest) -> JsonResponse:
+def ready(_request: HttpRequest) -> JsonResponse:
     """`/readyz`: 200 when database (migrated) and Redis answer, else 503."""
     checks = {"database": _database(), "redis": _redis()}
     good = all(state == "ok" for state in checks.values())
@@ -46,6 +64,19 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _database() -> str:
+    """Asked on a thread of its own: a server that hangs answers no timeout of ours."""
+    with _asking_lock:
+        if not _asking or _asking[-1].done():
+            _asking[:] = [_asker.submit(_ask_database)]
+        asked = _asking[-1]
+    try:
+        return asked.result(PATIENCE_SECONDS)
+    except TimeoutError:
+        return "unreachable"
+
+
+def _ask_database() -> str:
+    close_old_connections()
     try:
         if Migrations.pending():
             return "migrations are pending"
@@ -53,6 +84,8 @@ def _database() -> str:
         # The message may hold the address and the user; the log is the place for it.
         log.warning("hub.database.unreachable", error=type(error).__name__)
         return "unreachable"
+    finally:
+        close_old_connections()
     return "ok"
 
 
@@ -76,7 +109,7 @@ class Migrations:
 
 def _redis() -> str:
     try:
-        redis_client.client().ping()
+        _impatient().ping()
     except RedisError as error:
         log.warning("hub.redis.unreachable", error=type(error).__name__)
         return "unreachable"

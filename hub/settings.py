@@ -42,6 +42,7 @@ LOCAL_APPS = [
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # the default one would replace our site
     "hub.console.apps.ConsoleConfig",
+    *LOCAL_APPS,  # before auth: its commands that would go round the operations are ours
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -55,7 +56,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    *LOCAL_APPS,
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -103,6 +103,7 @@ def database(url: str) -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
+            "tcp_user_timeout": 15_000,
             # One forgotten transaction keeps dead rows alive in every queue table.
             "options": "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s"
             " -c lock_timeout=20s",
@@ -131,6 +132,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -185,6 +187,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "hub.front.schema.describe_streams",
         "kernel.http.schema.describe_problems",
     ],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]",

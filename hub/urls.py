@@ -25,5 +25,6 @@ urlpatterns = [
     path("api/v1/", include("tasks.urls")),
     path("api/v1/", include("knowledge.urls")),
 ]
+handler400 = "kernel.http.middleware.bad_request"
 handler404 = "kernel.http.middleware.not_found"
 handler500 = "kernel.http.middleware.failed"

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.core.exceptions import SuspiciousOperation
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db.models import Model, QuerySet, UUIDField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -156,6 +157,11 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Run an action on the rows that were ticked; never on all pages at once."""
+        for value in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.to_python(value)
+            except ValidationError:
+                raise SuspiciousOperation("The action names a row that cannot exist.") from None
         if request.POST.get("select_across", "0") not in {"", "0"}:
             self.message_user(request, "Select the rows of one page at a time.", messages.ERROR)
             return redirect(request.get_full_path())

@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class KernelConfig(AppConfig):
-    """The floor everything stands on; holds no models and no domain nouns."""
+    """The floor everything stands on; holds no domain nouns."""
 
     name = "kernel"

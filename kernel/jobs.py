@@ -4,6 +4,7 @@ The row is the truth and the message a doorbell: every job finds its work in the
 lost message costs time until the next sweep and a doubled one costs nothing.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -20,6 +21,17 @@ from kernel.errors import DomainError
 
 log = structlog.get_logger(__name__)
 RING_MILLISECONDS: Final = 2000
+SILENCE_SECONDS: Final = 3.0
+
+
+@dataclass(slots=True)
+class _Silence:
+    """Until when (monotonic seconds) this process does not try to ring."""
+
+    until: float = 0.0
+
+
+_silence = _Silence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +120,14 @@ def schedule() -> dict[str, dict[str, Any]]:
 
 
 def _ring(task: Any) -> None:
+    if time.monotonic() < _silence.until:
+        return
     try:
         first = redis_client.client().set(_doorbell(task.name), b"1", nx=True, px=RING_MILLISECONDS)
     except RedisError as error:
         log.warning("kernel.job.not_rung", job=task.name, error=type(error).__name__)
+        # One request finds out and pays for it; the sweeps find what was not rung for meanwhile.
+        _silence.until = time.monotonic() + SILENCE_SECONDS
         return
     if first:
         _send(task, {})

@@ -63,6 +63,8 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
         "loggers": {
             # Their INFO lines carry whole URLs, and with them query strings.
             **{name: {"level": max(logging.WARNING, getattr(logging, level))} for name in NOISY},
+            # Every request has its line in `kernel.http.middleware`; here only what broke.
+            "django.request": {"level": "ERROR"},
             # `kernel.jobs` logs failures with the job's own context; once is enough.
             "celery.app.trace": {"level": "CRITICAL"},
         },

@@ -49,7 +49,7 @@ class Loop:
         done = asyncio.run_coroutine_threadsafe(self._drain(timeout), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
-        self._database.shutdown(wait=False)
+        self._database.shutdown()  # the interpreter would wait for its threads anyway
         return done
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Abstract models: identity and time for every row."""
+"""Identity and time for every row, and the answers that a repeated POST gets again."""
 
 from typing import Any, Self, TypeVar
 
@@ -6,10 +6,10 @@ from django.db import models
 
 from kernel import clock, ids
 
-M = TypeVar("M", bound=models.Model, covariant=True)
+M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
 
-class RowQuerySet(models.QuerySet[M]):
+class RowQuerySet(models.QuerySet[M_co]):
     """A queryset whose `update` moves `updated_at` along.
 
     Conditional updates are how operations change state; without this each would have to
@@ -52,3 +52,28 @@ class SoftDeleted(models.Model):
     def is_deleted(self) -> bool:
         """Whether the row was soft-deleted."""
         return self.deleted_at is not None
+
+
+class StoredAnswer(models.Model):
+    """What a POST with an `Idempotency-Key` was answered, for `kernel.http.idempotency` to repeat.
+
+    Digests are keyed with the hub's secret: a body may hold a password, a key anything.
+    """
+
+    # Of organization, actor and key.
+    id = models.CharField(primary_key=True, max_length=64)
+    # No foreign key: the kernel knows no organizations. Null: a caller without a token.
+    organization_id = models.UUIDField(null=True, blank=True)
+    # Of method, path and body.
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    # Null: the answer held a one-time secret, or was no single document.
+    body = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="stored_answer_age")]
+
+    def __str__(self) -> str:
+        return f"{self.status} at {self.created_at:%Y-%m-%d %H:%M:%S}"

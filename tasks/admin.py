@@ -20,10 +20,10 @@ from kernel.admin import (
     status_column,
     time_column,
 )
-from tasks import selectors
 from tasks.choices import OPEN, TaskStatus
 from tasks.models import Task
 from tasks.operations import requests
+from tasks.selectors import tasks
 
 
 def _may_retry(task: Task) -> bool:
@@ -129,7 +129,7 @@ class TaskAdmin(ConsoleAdmin):
     def page_context(self, request: HttpRequest, row: Task) -> Mapping[str, Any]:
         """The task's attempts and their steps, and where to ask for them again."""
         return {
-            "runs": selectors.get_timeline(organization_id=row.organization_id, task_id=row.pk),
+            "runs": tasks.get_timeline(organization_id=row.organization_id, task_id=row.pk),
             "is_open": row.status in OPEN,
             "live_url": reverse("admin:tasks_task_live", args=[row.pk]),
         }

@@ -49,6 +49,25 @@ class AttemptOutcome(TextChoices):
     RETURNED = "returned", "Returned"
 
 
+class ReasonCode(TextChoices):
+    """What holds a task, or what it does (`GET /tasks/{id}/explain`)."""
+
+    RUNNING = "running", "Running"
+    LEASE_LAPSED = "lease_lapsed", "Lease lapsed"
+    NO_AGENT_FITS = "no_agent_fits", "No agent fits"
+    WAITING_FOR_AGENT = "waiting_for_agent", "Waiting for agent"
+    AGENT_LACKS_TOOLS = "agent_lacks_tools", "Agent lacks tools"
+    AGENT_STOPPED = "agent_stopped", "Agent stopped"
+    AGENT_DELETED = "agent_deleted", "Agent deleted"
+    AGENT_AT_LIMIT = "agent_at_limit", "Agent at limit"
+    WAITING_FOR_RETRY = "waiting_for_retry", "Waiting for retry"
+    DEADLINE = "deadline", "Deadline"
+    WAITING_FOR_WORKER = "waiting_for_worker", "Waiting for worker"
+    NO_WORKER = "no_worker", "No worker"
+    WAITING_FOR_PERSON = "waiting_for_person", "Waiting for person"
+    ENDED = "ended", "Ended"
+
+
 OPEN: Final = frozenset(
     {
         TaskStatus.PENDING,

@@ -3,13 +3,22 @@
 from typing import Any, Final
 
 import orjson
+from django.urls import reverse
 from rest_framework import serializers
 
-from tasks.choices import AttemptOutcome, TaskPriority, TaskStatus
-from tasks.models import Task, TaskAttempt
+from agents.choices import ExecutionStatus
+from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
+from tasks.models import Task
+from tasks.selectors.explanations import Reason
 
 TEXT_LIMIT: Final = 200_000
+BULK_LIMIT: Final = 1000
 METADATA_LIMIT: Final = 64_000
+CONSOLE_PAGES: Final = {
+    "agent": "admin:agents_agent_change",
+    "execution": "admin:agents_agentexecution_change",
+    "task": "admin:tasks_task_change",
+}
 METADATA_DEPTH: Final = 50  # orjson writes 254 levels, and pages add some of their own
 
 
@@ -60,6 +69,14 @@ class TaskInput(serializers.Serializer[Any]):
         min_value=0, max_value=2_000_000_000, allow_null=True, default=None
     )
     metadata = Metadata(default=dict)
+
+
+class TaskBulkInput(serializers.Serializer[Any]):
+    """`POST /tasks/bulk`."""
+
+    tasks: Any = serializers.ListSerializer(
+        child=TaskInput(), allow_empty=False, max_length=BULK_LIMIT
+    )
 
 
 class TaskChange(serializers.Serializer[Any]):
@@ -124,6 +141,20 @@ class TaskOutput(serializers.ModelSerializer[Task]):
         return task.available_at.isoformat() if waits else None
 
 
+class TaskCreatedOutput(serializers.Serializer[Any]):
+    """One of many new tasks."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=TaskStatus.choices)
+
+
+class TaskBulkOutput(serializers.Serializer[Any]):
+    """What `POST /tasks/bulk` made, in the order of the request."""
+
+    items = TaskCreatedOutput(many=True)
+    created = serializers.IntegerField()
+
+
 class TaskStatsOutput(serializers.Serializer[Any]):
     """`GET /tasks/stats`."""
 
@@ -132,21 +163,53 @@ class TaskStatsOutput(serializers.Serializer[Any]):
     by_priority = serializers.DictField(child=serializers.IntegerField())
 
 
-class AttemptOutput(serializers.ModelSerializer[TaskAttempt]):
-    """One try at a task."""
+class AttemptOutput(serializers.Serializer[Any]):
+    """One try at a task, and what its run cost."""
 
-    outcome = serializers.ChoiceField(choices=AttemptOutcome.choices)
-    version = serializers.IntegerField(source="version.number")
+    id = serializers.UUIDField(source="attempt.pk")
+    number = serializers.IntegerField(source="attempt.number")
+    version = serializers.IntegerField(source="attempt.version.number")
+    worker = serializers.CharField(source="attempt.worker")
+    outcome = serializers.ChoiceField(choices=AttemptOutcome.choices, source="attempt.outcome")
+    error = serializers.CharField(source="attempt.error")
+    created_at = serializers.DateTimeField(source="attempt.created_at")
+    finished_at = serializers.DateTimeField(source="attempt.finished_at", allow_null=True)
+    execution_id = serializers.UUIDField(source="execution.pk")
+    execution_status = serializers.ChoiceField(
+        choices=ExecutionStatus.choices, source="execution.status"
+    )
+    tool_calls = serializers.IntegerField(source="execution.tool_calls")
+    input_tokens = serializers.IntegerField(source="execution.input_tokens")
+    output_tokens = serializers.IntegerField(source="execution.output_tokens")
+    cost_usd = serializers.DecimalField(
+        max_digits=18, decimal_places=8, source="execution.cost_usd"
+    )
+    duration_ms = serializers.IntegerField(source="execution.duration_ms")
 
-    class Meta:
-        model = TaskAttempt
-        fields = [
-            "id",
-            "number",
-            "version",
-            "worker",
-            "outcome",
-            "error",
-            "created_at",
-            "finished_at",
-        ]
+
+class ReasonOutput(serializers.Serializer[Any]):
+    """One thing that holds a task, or what it does."""
+
+    code = serializers.ChoiceField(choices=ReasonCode.choices)
+    message = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+    until = serializers.DateTimeField(allow_null=True)
+    link = serializers.SerializerMethodField(help_text="What to look at, in this API.")
+    console_link = serializers.SerializerMethodField(help_text="The same in the console.")
+
+    def get_link(self, reason: Reason) -> str:
+        """A path of the API."""
+        return reverse(f"{reason.kind}-detail", args=[reason.id])
+
+    def get_console_link(self, reason: Reason) -> str:
+        """A path of the console."""
+        return reverse(CONSOLE_PAGES[reason.kind], args=[reason.id])
+
+
+class ExplanationOutput(serializers.Serializer[Any]):
+    """`GET /tasks/{id}/explain`."""
+
+    task_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=TaskStatus.choices)
+    summary = serializers.CharField(help_text="One sentence.")
+    reasons = ReasonOutput(many=True, help_text="The decisive one first.")

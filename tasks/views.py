@@ -11,11 +11,20 @@ from rest_framework.response import Response
 
 from kernel import clock
 from kernel.http.viewsets import HubViewSet
-from tasks import selectors
 from tasks.filters import TaskFilter
 from tasks.models import Task
 from tasks.operations import requests
-from tasks.serializers import TaskChange, TaskInput, TaskOutput, TaskStatsOutput
+from tasks.selectors import explanations, tasks
+from tasks.serializers import (
+    AttemptOutput,
+    ExplanationOutput,
+    TaskBulkInput,
+    TaskBulkOutput,
+    TaskChange,
+    TaskInput,
+    TaskOutput,
+    TaskStatsOutput,
+)
 
 
 class TaskViewSet(HubViewSet):
@@ -29,19 +38,22 @@ class TaskViewSet(HubViewSet):
     permissions: ClassVar = {
         "list": "task.read",
         "create": "task.edit",
+        "bulk": "task.edit",
         "stats": "task.read",
         "retrieve": "task.read",
         "partial_update": "task.edit",
         "cancel": "task.edit",
+        "attempts": "task.read",
+        "explain": "task.read",
     }
 
     def find_subject(self, subject_id: UUID) -> Task:
         """The task of a detail route."""
-        return selectors.get_task(organization_id=self.organization_id, task_id=subject_id)
+        return tasks.get_task(organization_id=self.organization_id, task_id=subject_id)
 
     def list(self, request: Request) -> Response:
         """The organization's tasks, newest first."""
-        return self.page(selectors.list_tasks(organization_id=self.organization_id), TaskOutput)
+        return self.page(tasks.list_tasks(organization_id=self.organization_id), TaskOutput)
 
     @extend_schema(request=TaskInput, responses={201: TaskOutput})
     def create(self, request: Request) -> Response:
@@ -54,11 +66,24 @@ class TaskViewSet(HubViewSet):
         )
         return Response(TaskOutput(task).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(request=TaskBulkInput, responses={201: TaskBulkOutput})
+    @action(detail=False, methods=["post"])
+    def bulk(self, request: Request) -> Response:
+        """Create up to 1,000 tasks, all or none; errors name the index: `tasks.17.title`."""
+        created = requests.create_tasks(
+            organization_id=self.organization_id,
+            values=self.read(TaskBulkInput)["tasks"],
+            actor=self.actor,
+            now=clock.now(),
+        )
+        answer = {"items": created, "created": len(created)}
+        return Response(TaskBulkOutput(answer).data, status=status.HTTP_201_CREATED)
+
     @extend_schema(responses={200: TaskStatsOutput}, filters=False)
     @action(detail=False, methods=["get"], pagination_class=None)
     def stats(self, request: Request) -> Response:
         """How many tasks there are, by status and by priority."""
-        counted = selectors.count_tasks(organization_id=self.organization_id)
+        counted = tasks.count_tasks(organization_id=self.organization_id)
         return Response(TaskStatsOutput(counted).data)
 
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -88,3 +113,19 @@ class TaskViewSet(HubViewSet):
             now=clock.now(),
         )
         return Response(TaskOutput(task).data)
+
+    @extend_schema(responses={200: AttemptOutput(many=True)}, filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None)
+    def attempts(self, request: Request, pk: str) -> Response:
+        """The attempts at the task, first to last, each with its execution."""
+        rows = tasks.list_attempts(organization_id=self.organization_id, task_id=self.subject.pk)
+        chosen = self.paginate_queryset(rows) or []
+        runs = tasks.list_runs(organization_id=self.organization_id, attempts=chosen)
+        return self.get_paginated_response(AttemptOutput(runs, many=True).data)
+
+    @extend_schema(responses={200: ExplanationOutput})
+    @action(detail=True, methods=["get"])
+    def explain(self, request: Request, pk: str) -> Response:
+        """Why the task does not run, or what it does."""
+        explained = explanations.explain_task(task=self.subject, now=clock.now())
+        return Response(ExplanationOutput(explained).data)

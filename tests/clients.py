@@ -1,5 +1,6 @@
 """A client of the REST API that speaks JSON and knows its user."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -21,9 +22,9 @@ class ApiClient:
         """GET `path?query`."""
         return self._client.get(path, query)
 
-    def post(self, path: str, body: Any = None) -> Any:
+    def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """POST `body` as JSON; bytes go as they are."""
-        return self._send("post", path, body)
+        return self._send("post", path, body, headers)
 
     def put(self, path: str, body: Any = None) -> Any:
         """PUT `body` as JSON."""
@@ -37,8 +38,10 @@ class ApiClient:
         """DELETE `path`."""
         return self._client.delete(path)
 
-    def _send(self, method: str, path: str, body: Any) -> HttpResponse:
+    def _send(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
         data = body if isinstance(body, bytes) else ({} if body is None else body)
         send = getattr(self._client, method)
-        response: HttpResponse = send(path, data, content_type="application/json")
+        response: HttpResponse = send(path, data, content_type="application/json", headers=headers)
         return response

@@ -5,19 +5,21 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
 from accounts import selectors
 from accounts.choices import UserRole
 from accounts.models import AgentKey, Organization, User
+from accounts.operations import people
 from audit import operations as audit
 from kernel.actors import SYSTEM
 from kernel.errors import Invalid
+
+FIRST_ADMIN: Final = "admin@hub.example.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,24 @@ def bootstrap(
 ) -> Bootstrapped:
     """Make the organization and its administrator unless they exist.
 
-    An existing administrator keeps the password, whatever `password` says. Raises Invalid for a
-    password or agent key that is too weak.
+    Without an `email` any active administrator will do, else FIRST_ADMIN is made; another address
+    makes another administrator. An existing one keeps the password, whatever `password` says.
+    Raises Invalid for a password or agent key that is too weak.
     """
     owner = _organization(organization, now)
     if agent_key:
         _ensure_agent_key(owner, agent_key, now)
-    user = selectors.find_user_by_email(email=email)
+    user = (
+        selectors.find_user_by_email(email=email)
+        if email
+        else selectors.find_administrator(organization_id=owner.pk)
+    )
     if user is not None:
         return Bootstrapped(organization=user.organization, user=user, created=False)
     chosen = password or secrets.token_urlsafe(18)
+    email = email or FIRST_ADMIN
     user = User(organization=owner, email=email, full_name="Administrator", role=UserRole.ADMIN)
-    _check_password(chosen, user)
+    people.check_password(chosen, user)
     user.set_password(chosen)
     user.save()
     audit.record(
@@ -103,10 +111,3 @@ def _ensure_agent_key(organization: Organization, key: str, now: datetime) -> No
             resource_id=stored.pk,
             now=now,
         )
-
-
-def _check_password(password: str, user: User) -> None:
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid.field("HUB_ADMIN_PASSWORD", " ".join(error.messages)) from None

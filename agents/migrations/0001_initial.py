@@ -9,150 +9,373 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Agent',
+            name="Agent",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=255)),
-                ('description', models.TextField(blank=True)),
-                ('kind', models.CharField(choices=[('hosted', 'Hosted'), ('remote', 'Remote')], default='hosted', max_length=16)),
-                ('role', models.CharField(default='general', max_length=64)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, default=list, size=None)),
-                ('worker_id', models.UUIDField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('idle', 'Idle'), ('busy', 'Busy'), ('error', 'Error'), ('offline', 'Offline'), ('paused', 'Paused'), ('maintenance', 'Maintenance')], default='offline', max_length=16)),
-                ('is_active', models.BooleanField(default=False)),
-                ('tasks_completed', models.PositiveIntegerField(default=0)),
-                ('tasks_failed', models.PositiveIntegerField(default=0)),
-                ('total_tokens_used', models.PositiveBigIntegerField(default=0)),
-                ('total_cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=18)),
-                ('total_duration_ms', models.PositiveBigIntegerField(default=0)),
-                ('last_active_at', models.DateTimeField(blank=True, null=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("name", models.CharField(max_length=255)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("hosted", "Hosted"), ("remote", "Remote")],
+                        default="hosted",
+                        max_length=16,
+                    ),
+                ),
+                ("role", models.CharField(default="general", max_length=64)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("worker_id", models.UUIDField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("idle", "Idle"),
+                            ("busy", "Busy"),
+                            ("error", "Error"),
+                            ("offline", "Offline"),
+                            ("paused", "Paused"),
+                            ("maintenance", "Maintenance"),
+                        ],
+                        default="offline",
+                        max_length=16,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=False)),
+                ("tasks_completed", models.PositiveIntegerField(default=0)),
+                ("tasks_failed", models.PositiveIntegerField(default=0)),
+                ("total_tokens_used", models.PositiveBigIntegerField(default=0)),
+                ("total_cost_usd", models.DecimalField(decimal_places=8, default=0, max_digits=18)),
+                ("total_duration_ms", models.PositiveBigIntegerField(default=0)),
+                ("last_active_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AgentVersion',
+            name="AgentVersion",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('number', models.PositiveIntegerField()),
-                ('llm_provider', models.CharField(default='anthropic', max_length=32)),
-                ('llm_model', models.CharField(blank=True, max_length=128)),
-                ('system_prompt', models.TextField(blank=True)),
-                ('temperature', models.FloatField(default=0.7, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(2.0)])),
-                ('max_tokens', models.PositiveIntegerField(default=4096, validators=[django.core.validators.MinValueValidator(1)])),
-                ('enabled_tools', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=128), blank=True, default=list, size=None)),
-                ('tool_blacklist', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=128), blank=True, default=list, size=None)),
-                ('max_concurrent_tasks', models.PositiveSmallIntegerField(default=3, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
-                ('max_tool_calls', models.PositiveSmallIntegerField(default=25, validators=[django.core.validators.MaxValueValidator(100)])),
-                ('timeout_seconds', models.PositiveIntegerField(default=120, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(600)])),
-                ('max_tokens_per_task', models.PositiveIntegerField(default=0)),
-                ('daily_budget_usd', models.DecimalField(decimal_places=4, default=0, max_digits=12)),
-                ('memory_limit_mb', models.PositiveIntegerField(default=512)),
-                ('autonomy_level', models.CharField(choices=[('autonomous', 'Autonomous'), ('cautious', 'Cautious'), ('supervised', 'Supervised'), ('read_only', 'Read only')], default='autonomous', max_length=16)),
-                ('risk_rules', models.JSONField(blank=True, default=dict)),
-                ('created_by', models.CharField(blank=True, max_length=255)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='agents.agent')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("number", models.PositiveIntegerField()),
+                ("llm_provider", models.CharField(default="anthropic", max_length=32)),
+                ("llm_model", models.CharField(blank=True, max_length=128)),
+                ("system_prompt", models.TextField(blank=True)),
+                (
+                    "temperature",
+                    models.FloatField(
+                        default=0.7,
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(2.0),
+                        ],
+                    ),
+                ),
+                (
+                    "max_tokens",
+                    models.PositiveIntegerField(
+                        default=4096, validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
+                (
+                    "enabled_tools",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=128),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
+                    "tool_blacklist",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=128),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
+                    "max_concurrent_tasks",
+                    models.PositiveSmallIntegerField(
+                        default=3,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(1000),
+                        ],
+                    ),
+                ),
+                (
+                    "max_tool_calls",
+                    models.PositiveSmallIntegerField(
+                        default=25, validators=[django.core.validators.MaxValueValidator(100)]
+                    ),
+                ),
+                (
+                    "timeout_seconds",
+                    models.PositiveIntegerField(
+                        default=120,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(600),
+                        ],
+                    ),
+                ),
+                ("max_tokens_per_task", models.PositiveIntegerField(default=0)),
+                (
+                    "daily_budget_usd",
+                    models.DecimalField(decimal_places=4, default=0, max_digits=12),
+                ),
+                ("memory_limit_mb", models.PositiveIntegerField(default=512)),
+                (
+                    "autonomy_level",
+                    models.CharField(
+                        choices=[
+                            ("autonomous", "Autonomous"),
+                            ("cautious", "Cautious"),
+                            ("supervised", "Supervised"),
+                            ("read_only", "Read only"),
+                        ],
+                        default="autonomous",
+                        max_length=16,
+                    ),
+                ),
+                ("risk_rules", models.JSONField(blank=True, default=dict)),
+                ("created_by", models.CharField(blank=True, max_length=255)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="agents.agent",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AgentExecution',
+            name="AgentExecution",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('agent_name', models.CharField(max_length=255)),
-                ('source', models.CharField(choices=[('rest', 'REST'), ('sse', 'SSE'), ('queue', 'Queue'), ('agent', 'Agent')], default='queue', max_length=16)),
-                ('task_id', models.UUIDField(blank=True, null=True)),
-                ('attempt_id', models.UUIDField(blank=True, null=True, unique=True)),
-                ('user_id', models.UUIDField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('running', 'Running'), ('success', 'Success'), ('error', 'Error'), ('timeout', 'Timeout'), ('cancelled', 'Cancelled')], default='running', max_length=16)),
-                ('input', models.TextField(blank=True)),
-                ('output', models.TextField(blank=True)),
-                ('error', models.TextField(blank=True)),
-                ('error_kind', models.CharField(blank=True, max_length=64)),
-                ('tool_calls', models.PositiveIntegerField(default=0)),
-                ('input_tokens', models.PositiveBigIntegerField(default=0)),
-                ('output_tokens', models.PositiveBigIntegerField(default=0)),
-                ('cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=18)),
-                ('duration_ms', models.PositiveBigIntegerField(default=0)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.agent')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.agentversion')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("agent_name", models.CharField(max_length=255)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("rest", "REST"),
+                            ("sse", "SSE"),
+                            ("queue", "Queue"),
+                            ("agent", "Agent"),
+                        ],
+                        default="queue",
+                        max_length=16,
+                    ),
+                ),
+                ("task_id", models.UUIDField(blank=True, null=True)),
+                ("attempt_id", models.UUIDField(blank=True, null=True, unique=True)),
+                ("user_id", models.UUIDField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("success", "Success"),
+                            ("error", "Error"),
+                            ("timeout", "Timeout"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="running",
+                        max_length=16,
+                    ),
+                ),
+                ("input", models.TextField(blank=True)),
+                ("output", models.TextField(blank=True)),
+                ("error", models.TextField(blank=True)),
+                ("error_kind", models.CharField(blank=True, max_length=64)),
+                ("tool_calls", models.PositiveIntegerField(default=0)),
+                ("input_tokens", models.PositiveBigIntegerField(default=0)),
+                ("output_tokens", models.PositiveBigIntegerField(default=0)),
+                ("cost_usd", models.DecimalField(decimal_places=8, default=0, max_digits=18)),
+                ("duration_ms", models.PositiveBigIntegerField(default=0)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="agents.agent",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="agents.agentversion",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='agent',
-            name='current_version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.agentversion'),
+            model_name="agent",
+            name="current_version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="agents.agentversion",
+            ),
         ),
         migrations.CreateModel(
-            name='ExecutionStep',
+            name="ExecutionStep",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ('ordinal', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('model_turn', 'Model turn'), ('tool_call', 'Tool call')], max_length=16)),
-                ('status', models.CharField(choices=[('started', 'Started'), ('done', 'Done'), ('failed', 'Failed')], default='done', max_length=16)),
-                ('text', models.TextField(blank=True)),
-                ('tool', models.CharField(blank=True, max_length=128)),
-                ('call_id', models.CharField(blank=True, max_length=255)),
-                ('arguments', models.JSONField(blank=True, null=True)),
-                ('result', models.JSONField(blank=True, null=True)),
-                ('error', models.TextField(blank=True)),
-                ('message', models.JSONField(blank=True, null=True)),
-                ('provider', models.CharField(blank=True, max_length=32)),
-                ('model', models.CharField(blank=True, max_length=128)),
-                ('input_tokens', models.PositiveIntegerField(default=0)),
-                ('output_tokens', models.PositiveIntegerField(default=0)),
-                ('cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=18)),
-                ('duration_ms', models.PositiveIntegerField(default=0)),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='agents.agentexecution')),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
+                ("ordinal", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("model_turn", "Model turn"), ("tool_call", "Tool call")],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("started", "Started"), ("done", "Done"), ("failed", "Failed")],
+                        default="done",
+                        max_length=16,
+                    ),
+                ),
+                ("text", models.TextField(blank=True)),
+                ("tool", models.CharField(blank=True, max_length=128)),
+                ("call_id", models.CharField(blank=True, max_length=255)),
+                ("arguments", models.JSONField(blank=True, null=True)),
+                ("result", models.JSONField(blank=True, null=True)),
+                ("error", models.TextField(blank=True)),
+                ("message", models.JSONField(blank=True, null=True)),
+                ("provider", models.CharField(blank=True, max_length=32)),
+                ("model", models.CharField(blank=True, max_length=128)),
+                ("input_tokens", models.PositiveIntegerField(default=0)),
+                ("output_tokens", models.PositiveIntegerField(default=0)),
+                ("cost_usd", models.DecimalField(decimal_places=8, default=0, max_digits=18)),
+                ("duration_ms", models.PositiveIntegerField(default=0)),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="steps",
+                        to="agents.agentexecution",
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='agentversion',
-            constraint=models.UniqueConstraint(fields=('agent', 'number'), name='agent_version_number'),
+            model_name="agentversion",
+            constraint=models.UniqueConstraint(
+                fields=("agent", "number"), name="agent_version_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='agentexecution',
-            index=models.Index(fields=['organization', '-created_at'], name='execution_newest'),
+            model_name="agentexecution",
+            index=models.Index(fields=["organization", "-created_at"], name="execution_newest"),
         ),
         migrations.AddIndex(
-            model_name='agentexecution',
-            index=models.Index(fields=['task_id'], name='execution_task'),
+            model_name="agentexecution",
+            index=models.Index(fields=["task_id"], name="execution_task"),
         ),
         migrations.AddIndex(
-            model_name='agentexecution',
-            index=models.Index(fields=['agent', '-created_at'], name='execution_agent'),
+            model_name="agentexecution",
+            index=models.Index(fields=["agent", "-created_at"], name="execution_agent"),
         ),
         migrations.AddIndex(
-            model_name='agent',
-            index=models.Index(fields=['organization', '-created_at'], name='agent_newest'),
+            model_name="agent",
+            index=models.Index(fields=["organization", "-created_at"], name="agent_newest"),
         ),
         migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('organization', 'name'), name='agent_name_unique'),
+            model_name="agent",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at", None)),
+                fields=("organization", "name"),
+                name="agent_name_unique",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='executionstep',
-            constraint=models.UniqueConstraint(fields=('execution', 'ordinal'), name='execution_step_ordinal'),
+            model_name="executionstep",
+            constraint=models.UniqueConstraint(
+                fields=("execution", "ordinal"), name="execution_step_ordinal"
+            ),
         ),
     ]

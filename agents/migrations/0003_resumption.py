@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0002_versions_append_only'),
+        ("agents", "0002_versions_append_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='agentexecution',
-            name='resumed_from',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='agents.agentexecution'),
+            model_name="agentexecution",
+            name="resumed_from",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="agents.agentexecution",
+            ),
         ),
     ]

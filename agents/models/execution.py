@@ -15,9 +15,7 @@ class AgentExecution(TenantRow):
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="+")
     version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="+")
     agent_name = models.CharField(max_length=255)
-    source = models.CharField(
-        max_length=16, choices=ExecutionSource, default=ExecutionSource.QUEUE
-    )
+    source = models.CharField(max_length=16, choices=ExecutionSource, default=ExecutionSource.QUEUE)
     # Of higher floors, hence plain columns.
     task_id = models.UUIDField(null=True, blank=True)
     attempt_id = models.UUIDField(null=True, blank=True, unique=True)

@@ -85,11 +85,16 @@ def update_agent(
 
 @transaction.atomic
 def start_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: datetime) -> Agent:
-    """Let the agent take tasks: active and idle. A started one stays as it is."""
+    """Let the agent take tasks: active, and idle unless a person began one for it meanwhile.
+
+    A started agent stays as it is.
+    """
     agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
     if agent.is_active:
         return agent
-    _set_activity(agent, is_active=True, status=AgentStatus.IDLE, now=now)
+    is_working = any(work.is_running(agent=agent) for work in WORK)
+    status = AgentStatus.BUSY if is_working else AgentStatus.IDLE
+    _set_activity(agent, is_active=True, status=status, now=now)
     _record(agent, "agent.start", actor, now)
     return agent
 

@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
 from agents.operations import catalogue, executions, resumption
 from agents.runtime import engine, history
@@ -26,6 +28,8 @@ from agents.runtime.spec import (
 )
 from events import operations as events
 from kernel import clock, loop
+
+log = structlog.get_logger(__name__)
 
 
 async def run(
@@ -132,11 +136,12 @@ class ExecutionJournal:
 
     async def text_delta(self, text: str) -> None:
         """Send the next piece of the answer to whoever watches."""
-        self._show("task.output", text=text)
+        self._show("task.output", text=text, ordinal=self._ordinal + 1)
 
     async def model_answered(self, turn: ModelTurn) -> None:
-        """Store the turn and book its tokens."""
+        """Store the turn and book its tokens; who watches is told that it can be read."""
         await self._store(executions.record_turn, turn=turn)
+        self._show("task.turn", ordinal=self._ordinal)
 
     async def tool_started(self, call: ToolCall) -> None:
         """Store the call before it is made."""
@@ -167,12 +172,13 @@ class ExecutionJournal:
         )
 
     def _show(self, type: str, **data: Any) -> None:  # noqa: A002 - the wire's word
-        events.stream(
-            organization_id=self._execution.organization_id,
-            type=type,
-            data={
-                "task_id": str(self._execution.task_id),
-                "execution_id": str(self._execution.pk),
-                **data,
-            },
-        )
+        shown = {
+            "task_id": str(self._execution.task_id),
+            "execution_id": str(self._execution.pk),
+            **data,
+        }
+        try:
+            events.stream(organization_id=self._execution.organization_id, type=type, data=shown)
+        except TypeError:
+            # What JSON cannot carry is on record; that nobody sees it live ends no run.
+            log.warning("agents.run.not_shown", type=type)

@@ -7,44 +7,62 @@ import kernel.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditChain',
+            name="AuditChain",
             fields=[
-                ('organization_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField(default=0)),
-                ('hash', models.CharField(blank=True, max_length=64)),
-                ('sealed_at', models.DateTimeField(default=kernel.clock.now)),
+                ("organization_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField(default=0)),
+                ("hash", models.CharField(blank=True, max_length=64)),
+                ("sealed_at", models.DateTimeField(default=kernel.clock.now)),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new, editable=False, primary_key=True, serialize=False)),
-                ('organization_id', models.UUIDField()),
-                ('occurred_at', models.DateTimeField(default=kernel.clock.now)),
-                ('actor_type', models.CharField(max_length=16)),
-                ('actor_id', models.CharField(blank=True, max_length=64)),
-                ('actor_label', models.CharField(blank=True, max_length=255)),
-                ('action', models.CharField(max_length=64)),
-                ('resource_type', models.CharField(max_length=64)),
-                ('resource_id', models.CharField(blank=True, max_length=64)),
-                ('details', models.JSONField(default=dict)),
-                ('ip_address', models.GenericIPAddressField(blank=True, null=True)),
-                ('request_id', models.CharField(blank=True, max_length=64)),
-                ('position', models.BigIntegerField(blank=True, null=True)),
-                ('previous_hash', models.CharField(blank=True, max_length=64)),
-                ('hash', models.CharField(blank=True, max_length=64)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("organization_id", models.UUIDField()),
+                ("occurred_at", models.DateTimeField(default=kernel.clock.now)),
+                ("actor_type", models.CharField(max_length=16)),
+                ("actor_id", models.CharField(blank=True, max_length=64)),
+                ("actor_label", models.CharField(blank=True, max_length=255)),
+                ("action", models.CharField(max_length=64)),
+                ("resource_type", models.CharField(max_length=64)),
+                ("resource_id", models.CharField(blank=True, max_length=64)),
+                ("details", models.JSONField(default=dict)),
+                ("ip_address", models.GenericIPAddressField(blank=True, null=True)),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+                ("position", models.BigIntegerField(blank=True, null=True)),
+                ("previous_hash", models.CharField(blank=True, max_length=64)),
+                ("hash", models.CharField(blank=True, max_length=64)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('position', None)), fields=['organization_id', 'id'], name='audit_event_unsealed'), models.Index(fields=['organization_id', '-id'], name='audit_event_newest'), models.Index(fields=['organization_id', 'resource_type', 'resource_id'], name='audit_event_resource')],
-                'constraints': [models.UniqueConstraint(fields=('organization_id', 'position'), name='audit_event_position')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("position", None)),
+                        fields=["organization_id", "id"],
+                        name="audit_event_unsealed",
+                    ),
+                    models.Index(fields=["organization_id", "-id"], name="audit_event_newest"),
+                    models.Index(
+                        fields=["organization_id", "resource_type", "resource_id"],
+                        name="audit_event_resource",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("organization_id", "position"), name="audit_event_position"
+                    )
+                ],
             },
         ),
     ]

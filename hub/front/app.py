@@ -1,4 +1,4 @@
-"""The ASGI application: `/ws` here, everything else to Django."""
+"""The ASGI application: `/ws` and streams here, everything else to Django."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -9,13 +9,19 @@ from urllib.parse import quote
 import structlog
 from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
-from starlette.routing import Mount, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from events.clients.channel import Envelope
 from hub.front.listener import Listener
 from hub.front.sockets import EventSocket
+from hub.front.streams import TaskStreams
 from hub.front.switchboard import Switchboard
+from hub.front.watches import Watches
+from hub.front.whole import WholeMessages
 from hub.wsgi import application as django
 
 log = structlog.get_logger(__name__)
@@ -29,18 +35,25 @@ ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 def create_app() -> Starlette:
     """A new application with its own subscription; start it through its lifespan."""
     board = Switchboard()
+    watches = Watches(board)
+    streams = TaskStreams(watches)
+
+    def deliver(event: Envelope) -> None:
+        board.deliver(event)
+        watches.deliver(event)
 
     async def events(websocket: WebSocket) -> None:
         await EventSocket(websocket, board).run()
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         chores = [
             asyncio.create_task(_keep_doing(chore))
-            for chore in (Listener(board.deliver).run, board.keep_checking)
+            for chore in (Listener(deliver).run, board.keep_checking, watches.keep_looking)
         ]
         try:
-            yield
+            # `hub.front.protocol` calls it: a stream that nobody ends would outlast every drain.
+            yield {"drain": watches.drain}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -49,10 +62,18 @@ def create_app() -> Starlette:
     return Starlette(
         routes=[
             WebSocketRoute("/ws", events),
+            Route("/api/v1/tasks/{task_id}/stream", streams),
+            Route("/api/v1/tasks/{task_id}/stream/", streams),
+            # Here, because it must answer while every thread of Django is busy.
+            Route("/healthz", _alive),
             Mount("/", app=DjangoApp()),
         ],
         lifespan=lifespan,
     )
+
+
+async def _alive(_request: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok"})
 
 
 async def _keep_doing(chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -69,7 +90,8 @@ class DjangoApp:
     """Django on threads."""
 
     def __init__(self) -> None:
-        self._wsgi: ASGIApp = WSGIMiddleware(django, workers=THREADS)  # type: ignore[assignment, arg-type]  # a2wsgi's own protocol types
+        threads: ASGIApp = WSGIMiddleware(django, workers=THREADS)  # type: ignore[assignment, arg-type]  # a2wsgi's own protocol types
+        self._wsgi = WholeMessages(threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; a query that is not ASCII would break a2wsgi."""

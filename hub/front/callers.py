@@ -1,4 +1,4 @@
-"""Whose socket this is and what its owner may read. Blocking: call through `database.ask`."""
+"""Whose socket or stream this is, and what they may read. Blocking: go through `database.ask`."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,23 +6,32 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import selectors
+from accounts.errors import TokenRefused
 from accounts.models import Session
 from events import choices
 from kernel.errors import Forbidden
+from kernel.http.headers import CHALLENGE
 
+# What the doors ask for: `/ws`, and the stream of a task.
 CONNECT: Final = "event.read"
+WATCH: Final = "task.read"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person behind a socket; `readable` are the names of the event types they may read."""
+    """The person behind a socket or stream.
+
+    `doors` are those they may pass, `readable` the names of the event types they may read.
+    """
 
     session_id: UUID
     user_id: UUID
     organization_id: UUID
+    doors: frozenset[str]
     readable: frozenset[str]
 
 
@@ -31,11 +40,29 @@ def authenticate(*, token: str, now: datetime) -> tuple[Caller, datetime]:
 
     Raises TokenRefused, or Forbidden for somebody who may read no events.
     """
-    session = selectors.get_session(token=token, now=now)
-    if not selectors.may(user=session.user, permission=CONNECT):
+    caller, expiry = identify(token=token, now=now)
+    if CONNECT not in caller.doors:
         raise Forbidden
+    return caller, expiry
+
+
+def identify(*, token: str, now: datetime) -> tuple[Caller, datetime]:
+    """The same, whatever they may do. Raises TokenRefused."""
+    session = selectors.get_session(token=token, now=now)
     expiry = AccessToken(token)["exp"]  # type: ignore[arg-type]  # the library types its own class only
     return _caller(session), datetime.fromtimestamp(int(expiry), UTC)
+
+
+def bearer_token(header: str) -> str:
+    """The token in an `Authorization` header. Raises NotAuthenticated without one (401)."""
+    scheme, _, token = header.partition(" ")
+    if not scheme:
+        stranger = NotAuthenticated()
+        stranger.auth_header = CHALLENGE  # type: ignore[attr-defined]  # as DRF's views do
+        raise stranger
+    if scheme.lower() != "bearer" or not token:
+        raise TokenRefused("Send `Authorization: Bearer <token>`.")
+    return token.strip()
 
 
 def list_present(*, session_ids: Collection[UUID], now: datetime) -> dict[UUID, Caller]:
@@ -47,11 +74,7 @@ def list_present(*, session_ids: Collection[UUID], now: datetime) -> dict[UUID, 
         user__is_active=True,
         organization__is_active=True,
     )
-    return {
-        session.pk: _caller(session)
-        for session in sessions
-        if selectors.may(user=session.user, permission=CONNECT)
-    }
+    return {session.pk: _caller(session) for session in sessions}
 
 
 def _caller(session: Session) -> Caller:
@@ -59,6 +82,9 @@ def _caller(session: Session) -> Caller:
         session_id=session.pk,
         user_id=session.user_id,
         organization_id=session.organization_id,
+        doors=frozenset(
+            door for door in (CONNECT, WATCH) if selectors.may(user=session.user, permission=door)
+        ),
         readable=frozenset(
             kind.name
             for kind in choices.list_types()

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with the bounds that it leaves out: the size and time of a head."""
+"""HTTP as uvicorn speaks it, with the bounds that it leaves out: heads, readers, the last hour."""
 
 import asyncio
 from typing import Any, Final
@@ -7,10 +7,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 20.0
+READ_SECONDS: Final = 30.0
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Cuts off who sends endless headers, or none: both would cost memory until the end.
+    """Cuts off who sends endless headers, or none, and who does not read what is sent: each would
+    cost memory until the end.
 
     The h11 implementation bounds the size too, for a fifth of the requests per second.
     """
@@ -19,6 +21,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a head."""
@@ -28,6 +31,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing any more."""
         self._head_arrived()
+        self._read_again()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +53,23 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_arrived()
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        """The client does not read; it has a while to do so."""
+        super().pause_writing()
+        self._read_again()
+        self._stalled = self.loop.call_later(READ_SECONDS, self._cut)
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        self._read_again()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Have the application end what would never end by itself."""
+        if drain := self.app_state.get("drain"):
+            drain()
+        super().shutdown()
+
     def _expect_head(self) -> None:
         self._head_arrived()
         self._head_bytes = 0
@@ -58,6 +79,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _read_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _cut(self) -> None:
         self._head_arrived()

@@ -27,6 +27,8 @@ TOO_SLOW: Final = 4408
 class Line:
     """One authenticated socket: its caller, its subscriptions and what waits to be sent to it."""
 
+    door = callers.CONNECT
+
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self.patterns: set[str] = set()
@@ -96,15 +98,18 @@ class Switchboard:
 
     async def recheck(self, lines: set[Line]) -> None:
         """One query for all of `lines`; a database that does not answer changes nothing."""
-        ids = {line.caller.session_id for line in lines}
+        asked = {line: line.caller for line in lines}
+        ids = {caller.session_id for caller in asked.values()}
         try:
             present = await database.ask(callers.list_present, session_ids=ids, now=clock.now())
         except DatabaseError as error:
             log.warning("hub.front.not_rechecked", error=type(error).__name__)
             return
-        for line in lines:
-            caller = present.get(line.caller.session_id)
-            if caller is None:
+        for line, before in asked.items():
+            if line.caller is not before:
+                continue  # a newer token came in between; its session was just checked
+            caller = present.get(before.session_id)
+            if caller is None or line.door not in caller.doors:
                 line.end(UNAUTHENTICATED, "The session has ended. Log in again.")
             else:
                 line.caller = caller

@@ -98,6 +98,8 @@ class Supervisor:
     def stop(self) -> None:
         """End the children: asked first, killed when the drain is over or somebody hurries."""
         self._stopping = True
+        if any(child.running for child in self._children):
+            self._terminal.line("Stopping; once more to hurry.")
         for child in self._children:
             child.restart_at = None
             child.signal(signal.SIGTERM)

@@ -254,6 +254,13 @@ class _Launch:
         local = "openai" if settings.openai.base_url else "demo"
         return settings.default_provider or next(configured, local)
 
+    def _models(self) -> str:
+        provider = self._provider()
+        if provider == "demo":
+            return "demo provider: offline, no language model (docs/configuration.md has real ones)"
+        model = getattr(self._settings, provider).model
+        return f"{provider} {model}".rstrip() + ", for new agents that name none"
+
     def _local_host(self) -> str:
         bind = str(self._settings.bind)
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - only compared
@@ -302,6 +309,7 @@ class _Launch:
         say(f"  Console    {self._url}/admin/")
         say(f"  API        {self._url}/api/schema/swagger/")
         say(f"  Log in as  {email}")
+        say(f"  Models     {self._models()}")
         say(f"  Data       {folder}")
         say(f"  Logs       {folder / 'logs'}")
         say()

@@ -1,5 +1,6 @@
 """JSON in and out through orjson."""
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import IO, Any
@@ -26,7 +27,12 @@ class OrjsonRenderer(BaseRenderer):
         """`data` as bytes; nothing for None."""
         if data is None:
             return b""
-        return orjson.dumps(data, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        try:
+            return orjson.dumps(data, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError:
+            # jsonb gives integers of any size back, and orjson takes 64 bits only: one such row
+            # must not make its list unreadable.
+            return json.dumps(data, default=_plain, ensure_ascii=False).encode()
 
 
 class OrjsonParser(BaseParser):

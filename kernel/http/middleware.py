@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -12,12 +13,14 @@ from django.http import HttpRequest, HttpResponse
 from kernel.http import problems
 
 log = structlog.get_logger(__name__)
-GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PROBES: Final = ("/healthz", "/readyz", "/health", "/metrics", "/static/")
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestContext:
-    """Gives each request an id (`X-Request-ID` in and out) and refuses bodies over 10 MB."""
+    """Gives each request an id (`X-Request-ID` in and out) and a log line, and refuses bodies over
+    10 MB."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -27,8 +30,17 @@ class RequestContext:
         # A foreign id is kept only if it cannot break a log line or a header.
         request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
         request.request_id = request_id  # type: ignore[attr-defined]
+        started = time.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._bounded(request)
+            write = log.debug if request.path.startswith(PROBES) else log.info
+            write(
+                "kernel.http.answered",
+                method=request.method,
+                path=request.path,  # never the query: it may hold a token
+                status=response.status_code,
+                duration_ms=round((time.monotonic() - started) * 1000),
+            )
         response["X-Request-ID"] = request_id
         return response
 
@@ -42,6 +54,16 @@ class RequestContext:
                 detail="The body is over 10 MB. Send less.",
             )
         return self.get_response(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - given by Django
+    """Django's `handler400`: a host that is not served, too many parameters."""
+    return problems.answer(
+        request,
+        status=400,
+        code="request.malformed",
+        detail="The request is malformed, or names a host that this hub does not serve.",
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - given by Django

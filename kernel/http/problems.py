@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from rest_framework import exceptions
@@ -22,6 +23,14 @@ MEDIA_TYPE: Final = "application/problem+json"
 _FOREIGN: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (Http404, 404, "resource.not_found", "No such object. Check the id and your organization."),
     (PermissionDenied, 403, "permission.denied", "You are not allowed to do this."),
+    (RecursionError, 400, "request.too_deep", "The body is nested too deeply."),
+    (OperationalError, 503, "service.unavailable", "The database does not answer. Try again soon."),
+    (
+        InterfaceError,
+        503,
+        "service.unavailable",
+        "The database does not answer. Try again soon.",
+    ),
     (RequestDataTooBig, 413, "request.too_large", "The body is over 10 MB. Send less."),
     (UnreadablePostError, 400, "request.unreadable", "The body could not be read."),
     (exceptions.ParseError, 400, "request.malformed", ""),
@@ -41,6 +50,7 @@ TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Request timeout",
     409: "Conflict",
     410: "Gone",
     413: "Too large",
@@ -72,6 +82,15 @@ def answer(request: HttpRequest, *, status: int, code: str, detail: str) -> Http
     document = _document(status, code, detail)
     document["request_id"] = getattr(request, "request_id", "")
     return HttpResponse(orjson.dumps(document), status=status, content_type=MEDIA_TYPE)
+
+
+def render(error: Exception, *, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a problem, for doors outside of Django; raises a bug again."""
+    document = _describe(error)
+    if document is None:
+        raise error
+    body = orjson.dumps({**document, "request_id": request_id})
+    return document["status"], {"Content-Type": MEDIA_TYPE, **dict(_headers(error))}, body
 
 
 def _describe(error: Exception) -> dict[str, Any] | None:
@@ -122,5 +141,7 @@ def _headers(error: Exception) -> Iterator[tuple[str, str]]:
             yield "Retry-After", str(max(1, int(wait)))
     if isinstance(error, DomainError) and error.status == 401:
         yield "WWW-Authenticate", CHALLENGE
+    if isinstance(error, OperationalError | InterfaceError):
+        yield "Retry-After", "2"
     if isinstance(error, DomainError) and "retry_after_seconds" in error.data:
         yield "Retry-After", str(error.data["retry_after_seconds"])

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 
 from kernel.http.problems import MEDIA_TYPE
 
@@ -36,6 +37,13 @@ ALWAYS: Final = {"400": "Malformed request", "429": "Too many requests", "503": 
 SECURED: Final = {"401": "Not authenticated", "403": "Forbidden"}
 WRITES: Final = {"409": "The state forbids it", "415": "Not JSON", "422": "Invalid values"}
 
+IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    OpenApiParameter.HEADER,
+    description="Makes the request safe to repeat for 24 hours (docs/api.md).",
+)
+
 
 class HubSchema(AutoSchema):
     """Operation ids are `<noun>_<action>`, from the view's `noun`: SDK names hang on them."""
@@ -47,6 +55,10 @@ class HubSchema(AutoSchema):
         if not noun or not action:
             return str(super().get_operation_id())
         return f"{noun}_{action}"
+
+    def get_override_parameters(self) -> list[Any]:
+        """What every operation of a method takes."""
+        return [IDEMPOTENCY_KEY] if self.method == "POST" else []
 
 
 class BearerScheme(OpenApiAuthenticationExtension):

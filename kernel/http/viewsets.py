@@ -1,6 +1,7 @@
 """The viewset every resource derives from: who may, which object, whose organization."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from kernel.actors import Actor
 from kernel.errors import Invalid
+from kernel.http import idempotency
 
 
 class HubViewSet(GenericViewSet[Any]):
@@ -24,6 +26,8 @@ class HubViewSet(GenericViewSet[Any]):
 
     permissions: ClassVar[Mapping[str, str]] = {}
     subject: Any = None
+    # Set by a view, or by a method while it answers: that answer is never stored and repeated.
+    one_time_secret: bool = False
     lookup_value_regex = (
         "[^/]+"  # a malformed id with a dot is 422 like any other, not an unknown route
     )
@@ -44,6 +48,9 @@ class HubViewSet(GenericViewSet[Any]):
         self.check_throttles(request)
         if malformed:
             raise Invalid.field("id", "Send a UUID.", type="uuid")
+        if request.method == "POST" and idempotency.HEADER in request.headers:
+            # Past everything that refuses whatever the body holds; the router binds methods so too.
+            self.post = partial(idempotency.answer_once, self, self.post)  # type: ignore[has-type]
 
     @property
     def actor(self) -> Actor:

@@ -4,21 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('agents', '0003_resumption'),
-        ('tasks', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("agents", "0003_resumption"),
+        ("tasks", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='task',
-            name='resumes_execution_id',
+            model_name="task",
+            name="resumes_execution_id",
             field=models.UUIDField(blank=True, null=True),
         ),
+        # safe: the table is new in the release that brings this index
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status', 'review')), fields=['organization', '-created_at'], name='task_review'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", "review")),
+                fields=["organization", "-created_at"],
+                name="task_review",
+            ),
         ),
     ]

@@ -1,6 +1,6 @@
 """What is written beside every change of a task: the audit row and the event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -61,6 +61,25 @@ def note(
         now=now,
     )
     events.publish(organization_id=task.organization_id, type=event, data=shown(task), now=now)
+
+
+def created(tasks: Sequence[Task], *, actor: Actor, now: datetime) -> None:
+    """An audit row and an event for each new task of one organization, in two statements."""
+    organization_id = tasks[0].organization_id
+    audit.record_many(
+        actor=actor,
+        organization_id=organization_id,
+        action="task.create",
+        resource_type="task",
+        resources=[(task.pk, {"title": task.title}) for task in tasks],
+        now=now,
+    )
+    events.publish_many(
+        organization_id=organization_id,
+        type="task.created",
+        data=[shown(task) for task in tasks],
+        now=now,
+    )
 
 
 def shown(task: Task) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """What people do to tasks: create, change, cancel, retry (contract 003 B3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 
-from agents import selectors as agents
-from agents.errors import AgentNotFound
 from agents.models import Agent
-from agents.operations import catalogue, registry, resumption
+from agents.operations import registry, resumption
 from kernel import jobs
 from kernel.actors import Actor
 from kernel.errors import Conflict, Invalid
@@ -19,7 +17,6 @@ from tasks.choices import (
     TRANSITIONS,
     WAITING,
     AttemptOutcome,
-    PriorityRank,
     TaskStatus,
 )
 from tasks.errors import (
@@ -31,7 +28,7 @@ from tasks.errors import (
     TransitionRefused,
 )
 from tasks.models import Task
-from tasks.operations import endings, records
+from tasks.operations import drafts, endings, records
 
 # What a worker was told when it began is not changed under it.
 FIXED_WHEN_RUNNING: Final = frozenset({"title", "description", "instructions", "agent_id"})
@@ -45,25 +42,36 @@ def create_task(
 
     Raises Invalid for an agent or tool that does not exist or a deadline in the past.
     """
-    rest = dict(values)
-    agent = _agent(organization_id, rest.pop("agent_id", None))
-    _check(rest, now)
-    _check_tools(agent, rest.get("required_tools", []))
-    task = Task.objects.create(
-        organization_id=organization_id,
-        agent=agent,
-        status=TaskStatus.ASSIGNED if agent else TaskStatus.PENDING,
-        assigned_by=str(actor) if agent else "",
-        priority_rank=_rank(rest.get("priority", "medium")),
-        available_at=now,
-        created_at=now,
-        updated_at=now,
-        **rest,
+    agents = drafts.find_agents(organization_id, [values.get("agent_id")])
+    task = drafts.draft_task(
+        organization_id=organization_id, values=values, agents=agents, actor=actor, now=now
     )
-    details = {"title": task.title}
-    records.note(task, "task.create", "task.created", actor=actor, now=now, details=details)
-    jobs.ring("tasks.claim_tasks" if agent else "tasks.sweep_tasks")
-    return task
+    return _write([task], actor, now)[0]
+
+
+@transaction.atomic
+def create_tasks(
+    *, organization_id: UUID, values: Sequence[Mapping[str, Any]], actor: Actor, now: datetime
+) -> list[Task]:
+    """Write tasks, all or none, in as many statements as one takes.
+
+    Raises Invalid with every wrong field of every task: `tasks.<index>.<field>`.
+    """
+    agents = drafts.find_agents(organization_id, [each.get("agent_id") for each in values])
+    tasks: list[Task] = []
+    wrong: list[Mapping[str, str]] = []
+    for index, each in enumerate(values):
+        try:
+            task = drafts.draft_task(
+                organization_id=organization_id, values=each, agents=agents, actor=actor, now=now
+            )
+        except Invalid as refused:
+            wrong += [{**f, "field": f"tasks.{index}.{f['field']}"} for f in refused.fields]
+        else:
+            tasks.append(task)
+    if wrong:
+        raise Invalid(fields=wrong)
+    return _write(tasks, actor, now)
 
 
 @transaction.atomic
@@ -131,10 +139,20 @@ def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
     return found
 
 
+def _write(tasks: list[Task], actor: Actor, now: datetime) -> list[Task]:
+    Task.objects.bulk_create(tasks)
+    records.created(tasks, actor=actor, now=now)
+    for bell in {"tasks.claim_tasks" if task.agent_id else "tasks.sweep_tasks" for task in tasks}:
+        jobs.ring(bell)
+    return tasks
+
+
 def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) -> None:
-    _check(changes, now)  # before the state: what none would accept is 422, not 409
-    agent = _agent(task.organization_id, changes.get("agent_id"))
-    if task.status not in WAITING and FIXED_WHEN_RUNNING & changes.keys():
+    drafts.check_values(changes, now)  # before the state: what none would accept is 422, not 409
+    agents = drafts.find_agents(task.organization_id, [changes.get("agent_id")])
+    agent = drafts.pick_agent(agents, changes.get("agent_id"))
+    # The deadline too: the run was given its time when it began.
+    if task.status not in WAITING and {*FIXED_WHEN_RUNNING, "deadline"} & changes.keys():
         raise TaskFixed
     if task.status not in OPEN:
         raise TaskFixed
@@ -144,12 +162,12 @@ def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) ->
         task.resumes_execution_id = None  # another question: the old conversation is none of it
     for name in changes.keys() - {"agent_id"}:
         setattr(task, name, changes[name])
-    task.priority_rank = _rank(task.priority)
+    task.priority_rank = drafts.rank(task.priority)
     jobs.ring("tasks.claim_tasks" if task.agent else "tasks.sweep_tasks")
 
 
 def _reassign(task: Task, agent: Agent | None, actor: Actor) -> None:
-    _check_tools(agent, task.required_tools)
+    drafts.check_tools(agent, task.required_tools)
     task.agent = agent
     task.status = TaskStatus.ASSIGNED if task.agent else TaskStatus.PENDING
     task.assigned_by = str(actor) if task.agent else ""
@@ -236,34 +254,3 @@ def _occupy(task: Task, now: datetime) -> None:
     if running >= agent.current_version.max_concurrent_tasks:
         raise AgentFull
     registry.set_busy(agents=[agent], now=now)
-
-
-def _agent(organization_id: UUID, agent_id: UUID | None) -> Agent | None:
-    if agent_id is None:
-        return None
-    try:
-        return agents.get_agent(organization_id=organization_id, agent_id=agent_id)
-    except AgentNotFound:
-        raise Invalid.field("agent_id", "No such agent in your organization.") from None
-
-
-def _check(values: Mapping[str, Any], now: datetime) -> None:
-    deadline = values.get("deadline")
-    if deadline is not None and deadline <= now:
-        raise Invalid.field("deadline", "The deadline has passed. Send a time in the future.")
-    if missing := catalogue.TOOLS.missing(values.get("required_tools", ())):
-        raise Invalid.field("required_tools", f"Not in the tool catalogue: {', '.join(missing)}.")
-
-
-def _check_tools(agent: Agent | None, required: list[str]) -> None:
-    if agent is None or agent.current_version is None:
-        return
-    usable = agent.current_version.usable_tools
-    if lacking := [tool for tool in required if tool not in usable]:
-        raise Invalid.field(
-            "required_tools", f"The agent may not use: {', '.join(lacking)}. Enable them first."
-        )
-
-
-def _rank(priority: str) -> int:
-    return PriorityRank[priority.upper()].value

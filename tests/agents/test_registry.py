@@ -159,6 +159,15 @@ def test_a_stopped_agents_tasks_wait_for_it(organization: Organization) -> None:
     assert AuditEvent.objects.latest("pk").details == {"tasks_returned": 2}
 
 
+def test_an_agent_starts_busy_if_somebody_began_its_task_by_hand(
+    organization: Organization,
+) -> None:
+    agent = make_agent(organization, started=False)
+    change(make_task(organization, agent=agent), status="in_progress")
+
+    assert do(registry.start_agent, agent).status == AgentStatus.BUSY
+
+
 def test_an_agent_at_work_is_not_deleted(organization: Organization) -> None:
     agent = make_agent(organization)
     claim_one(make_task(organization, agent=agent))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -53,6 +53,9 @@ class Life(RuleBasedStateMachine):
         self.agents = [
             agents.make_agent(self.organization, max_concurrent_tasks=LIMIT) for _ in range(2)
         ]
+        # Enough to fill an agent: the edges of its limit are where mistakes show.
+        for agent in (0, 0, 0, 0, 1, None):
+            self.create(agent=agent, retries=1)
 
     def teardown(self) -> None:
         if hasattr(self, "transaction"):
@@ -105,7 +108,8 @@ class Life(RuleBasedStateMachine):
             self._unless(DomainError, factories.change, task, **changes)
 
     @rule(
-        agent=st.integers(0, 1), verb=st.sampled_from([registry.start_agent, registry.stop_agent])
+        agent=st.integers(0, 1),
+        verb=st.sampled_from([registry.start_agent] * 3 + [registry.stop_agent]),
     )
     def switch(self, agent: int, verb: Callable[..., Agent]) -> None:
         verb(
@@ -115,7 +119,7 @@ class Life(RuleBasedStateMachine):
             now=self.now,
         )
 
-    @rule(seconds=st.sampled_from([1, 10, 31, 600]))
+    @rule(seconds=st.sampled_from([1, 31, 31, 600]))
     def sweep_later(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         sweeps.sweep_tasks(now=self.now)
@@ -179,15 +183,15 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(300)  # shrinking a failure to its shortest story takes its time
 def test_tasks_live_by_the_rules() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=40,
+            max_examples=30,
             stateful_step_count=30,
             deadline=None,
             database=None,
+            phases=[Phase.generate],  # shrinking a story takes minutes; ask for it when one fails
             suppress_health_check=list(HealthCheck),
         ),
     )

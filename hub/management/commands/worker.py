@@ -1,8 +1,11 @@
 """`manage.py worker`: a Celery worker whose runs live on one event loop."""
 
+import sys
+import warnings
 from argparse import ArgumentParser
 from typing import Any, Final
 
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -34,18 +37,20 @@ class Command(BaseCommand):
         process = runner.serve(run_agent.run)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
         worker_shutdown.connect(_drain, weak=False)
-        app.worker_main(
-            [
-                "worker",
-                "--pool=threads",
-                f"--concurrency={THREADS}",
-                f"--queues={options['queues']}",
-                "--loglevel=WARNING",
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
-            ]
+        # Root is warned of because of pickle, which is not accepted here.
+        warnings.simplefilter("ignore", SecurityWarning)
+        worker = app.Worker(
+            pool="threads",
+            concurrency=THREADS,
+            queues=options["queues"],
+            loglevel="WARNING",
+            quiet=True,  # no banner among the log lines
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
         )
+        worker.start()
+        sys.exit(worker.exitcode)
 
 
 def _drain(**_: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub.front import app, listener, sockets, switchboard
+from hub.front import app, listener, sockets, switchboard, watches
 from tests.events.conftest import mortal_redis
 from tests.hub.front import peer
 from tests.hub.front.peer import Front
@@ -17,6 +17,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A front that waits for less long, so that nobody waits for the tests."""
     monkeypatch.setattr(sockets, "AUTH_SECONDS", 0.5)
     monkeypatch.setattr(switchboard, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(watches, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(listener, "SILENCE_SECONDS", 0.3)
     monkeypatch.setattr(listener, "RECONNECT_SECONDS", 0.1)
     monkeypatch.setattr(app, "RESTART_SECONDS", 0.1)

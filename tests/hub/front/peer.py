@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
+from starlette.routing import Route
 from uvicorn import Server
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -15,14 +16,17 @@ from websockets.sync.client import ClientConnection, connect
 from accounts.models import User
 from hub.front import server
 from hub.front.app import create_app
+from hub.front.streams import TaskStreams
+from hub.front.watches import Watches
 from tests.accounts import factories
 
 
 class Front:
-    """A running front; `url` is its WebSocket's."""
+    """A running front; `url` is its WebSocket's, `watches` are its streams if it runs here."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, watches: Watches | None = None) -> None:
         self.port = port
+        self.watches = watches
         self.url = f"ws://127.0.0.1:{port}/ws"
 
     @contextmanager
@@ -84,8 +88,14 @@ def running() -> Iterator[Front]:
     # Its threads outlive it; their database connections must not.
     connections.settings["default"]["CONN_MAX_AGE"] = 0
     listening = server.bind(host="127.0.0.1", port=0)
-    front = Front(listening.getsockname()[1])
-    uvicorn = Server(server.configure(create_app(), drain_seconds=3))
+    app = create_app()
+    (watches,) = {
+        route.app._watches
+        for route in app.routes
+        if isinstance(route, Route) and isinstance(route.app, TaskStreams)
+    }
+    front = Front(listening.getsockname()[1], watches)
+    uvicorn = Server(server.configure(app, drain_seconds=3))
     thread = threading.Thread(target=uvicorn.run, args=([listening],))
     thread.start()
     try:

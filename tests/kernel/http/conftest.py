@@ -57,8 +57,11 @@ ROUTES = [
     Route("get", "/executions/{execution}"),
     Route("get", "/tasks"),
     Route("post", "/tasks", 201, {"title": "New"}, True, {"title": ""}),
+    Route("post", "/tasks/bulk", 201, {"tasks": [{"title": "New"}]}, True, {"tasks": []}),
     Route("get", "/tasks/stats"),
     Route("get", "/tasks/{task}"),
+    Route("get", "/tasks/{task}/attempts"),
+    Route("get", "/tasks/{task}/explain"),
     Route("patch", "/tasks/{task}", 200, {"priority": "high"}, True, {"status": "running"}),
     Route("post", "/tasks/{task}/cancel", writes=True),
 ]

@@ -260,7 +260,13 @@ def test_of_a_repeated_parameter_the_last_counts(send: Any) -> None:
 
 @pytest.mark.parametrize(
     ("offered", "kept"),
-    [("trace-1234.ok_", True), ("short", False), ("x" * 65, False), ("new\tline-id", False)],
+    [
+        ("trace-1234.ok_", True),
+        ("s", True),
+        ("", False),
+        ("x" * 65, False),
+        ("new\tline-id", False),
+    ],
 )
 def test_a_request_id_is_kept_if_it_is_harmless(send: Any, *, offered: str, kept: bool) -> None:
     for path in ("/tasks", "/tasks/x", "/nowhere"):

@@ -17,8 +17,8 @@ from kernel.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, U
 from kernel.http import pagination, problems
 from kernel.http.json import OrjsonRenderer
 from kernel.http.pagination import BoundedPagination
-from tasks import selectors
 from tasks.models import Task
+from tasks.selectors import tasks as selectors
 from tests.clients import ApiClient
 from tests.tasks.factories import make_task
 

@@ -1,0 +1,54 @@
+"""`manage.py create_user`: another person for an organization."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import validate_email
+
+from accounts import selectors
+from accounts.choices import UserRole
+from accounts.operations import people
+from kernel import clock
+from kernel.actors import SYSTEM
+from kernel.errors import DomainError
+
+
+class Command(BaseCommand):
+    """Makes up a password and prints it once; audited as the system's act."""
+
+    help = "Add a user and print the password."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Who, with which role, where."""
+        parser.add_argument("email", type=_email)
+        parser.add_argument("--role", choices=UserRole.values, default=UserRole.VIEWER.value)
+        parser.add_argument("--organization", help="slug; needed if there are several")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the password alone on its line."""
+        found = selectors.list_organizations()
+        if options["organization"]:
+            found = found.filter(slug=options["organization"])
+        organizations = list(found[:2])
+        if len(organizations) != 1:
+            raise CommandError("Name one organization with --organization SLUG.")
+        password = secrets.token_urlsafe(18)
+        try:
+            people.create_user(
+                organization_id=organizations[0].pk,
+                email=options["email"],
+                role=options["role"],
+                password=password,
+                actor=SYSTEM,
+                now=clock.now(),
+            )
+        except DomainError as error:
+            raise CommandError(error.detail) from None
+        self.stdout.write(f"Password of {options['email']}, shown only now:\n{password}")
+
+
+def _email(text: str) -> str:
+    validate_email(text)
+    return text

@@ -1,0 +1,31 @@
+"""`manage.py set_password`: the way back from a lost password."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import selectors
+from accounts.operations import people
+from kernel import clock
+from kernel.actors import SYSTEM
+
+
+class Command(BaseCommand):
+    """Makes up a password, ends the user's sessions, prints it once; audited."""
+
+    help = "Give a user a new password and print it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Whose."""
+        parser.add_argument("email")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the password alone on its line."""
+        user = selectors.find_user_by_email(email=options["email"])
+        if user is None:
+            raise CommandError(f"Nobody has the e-mail {options['email']}.")
+        password = secrets.token_urlsafe(18)
+        people.set_password(user=user, password=password, actor=SYSTEM, now=clock.now())
+        self.stdout.write(f"Password of {user.email}, shown only now:\n{password}")

@@ -1,0 +1,1 @@
+"""Questions about tasks, one subject a module."""

@@ -1,0 +1,270 @@
+"""Why a task does not run, or what it does: as far as the database can tell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from django.db.models import Case, Count, Q, Value, When
+
+from agents.choices import AgentKind, AgentStatus
+from agents.models import Agent, AgentExecution
+from tasks.choices import ReasonCode, TaskStatus
+from tasks.models import Task, TaskAttempt
+
+CANDIDATES: Final = 10
+READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
+# Longer than a lost doorbell takes: the sweep rings every five seconds.
+UNCLAIMED: Final = timedelta(seconds=10)
+DEADLINE_NEAR: Final = timedelta(minutes=5)
+SUMMARIES: Final = {
+    ReasonCode.RUNNING: "The task is running.",
+    ReasonCode.LEASE_LAPSED: "The task waits to be taken from a worker that went silent.",
+    ReasonCode.NO_AGENT_FITS: "The task waits for an agent that can take it.",
+    ReasonCode.WAITING_FOR_AGENT: "The task is about to be given to an agent.",
+    ReasonCode.AGENT_DELETED: "The task waits for another agent, because its own was deleted.",
+    ReasonCode.AGENT_STOPPED: "The task waits for its agent to be started.",
+    ReasonCode.AGENT_AT_LIMIT: "The task waits for a free slot of its agent.",
+    ReasonCode.WAITING_FOR_RETRY: "The task waits for its next retry.",
+    ReasonCode.DEADLINE: "The task is too late to run.",
+    ReasonCode.WAITING_FOR_WORKER: "The task waits for a worker to claim it.",
+    ReasonCode.NO_WORKER: "The task waits for a worker, and there seems to be none.",
+    ReasonCode.WAITING_FOR_PERSON: "The task waits for a person.",
+    ReasonCode.ENDED: "The task has ended.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that holds a task, or what it does; `kind` and `id` name where to look."""
+
+    code: ReasonCode
+    message: str
+    kind: Literal["agent", "execution", "task"]
+    id: UUID
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The reasons of one task, the decisive one first."""
+
+    task_id: UUID
+    status: str
+    reasons: list[Reason]
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return SUMMARIES[self.reasons[0].code]
+
+
+def explain_task(*, task: Task, now: datetime) -> Explanation:
+    """Why `task` stands as it does, in six queries at most; looks only into its organization.
+
+    The one exception is whether any worker of the hub is alive: workers serve all organizations.
+    """
+    if task.status == TaskStatus.REVIEW:
+        reasons = [_review(task)]
+    elif task.status == TaskStatus.IN_PROGRESS:
+        reasons = [_running(task, now), *_near_deadline(task, now)]
+    elif task.status in {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED}:
+        reasons = [*_waiting(task, now), *_near_deadline(task, now)]
+    else:
+        reasons = [_ended(task)]
+    return Explanation(task_id=task.pk, status=task.status, reasons=reasons)
+
+
+def _ended(task: Task) -> Reason:
+    told = {
+        TaskStatus.COMPLETED.value: "The task was completed.",
+        TaskStatus.CANCELLED.value: "The task was cancelled.",
+    }
+    message = told.get(task.status, f"The task failed. {task.error}".rstrip())
+    return Reason(ReasonCode.ENDED, message, "task", task.pk, since=task.completed_at)
+
+
+def _review(task: Task) -> Reason:
+    why = task.error or "The task was put up for review."
+    message = (
+        f"{why} Set its status to in_progress to let the work go on,"
+        " or to completed, failed or cancelled to end it."
+    )
+    run = task.resumes_execution_id
+    place = Reason(ReasonCode.WAITING_FOR_PERSON, message, "task", task.pk, since=task.updated_at)
+    if run is None:
+        return place
+    return Reason(place.code, message, "execution", run, since=place.since)
+
+
+def _running(task: Task, now: datetime) -> Reason:
+    attempt = TaskAttempt.objects.filter(task=task, finished_at=None).order_by("-number").first()
+    if attempt is None:
+        message = "A person works on the task by hand."
+        return Reason(ReasonCode.RUNNING, message, "task", task.pk, since=task.updated_at)
+    run = AgentExecution.objects.filter(attempt_id=attempt.pk).values_list("pk", flat=True).first()
+    lease = task.lease_expires_at
+    code, since, until = ReasonCode.RUNNING, attempt.created_at, lease
+    message = f"Worker {attempt.worker} runs attempt {attempt.number}."
+    if lease is not None and lease <= now:
+        code, since, until = ReasonCode.LEASE_LAPSED, lease, None
+        message = (
+            f"Worker {attempt.worker} no longer renews its lease on attempt {attempt.number}."
+            " The next sweep takes the task back; if that does not happen, start a worker."
+        )
+    if run is None:
+        return Reason(code, message, "task", task.pk, since=since, until=until)
+    return Reason(code, message, "execution", run, since=since, until=until)
+
+
+def _waiting(task: Task, now: datetime) -> list[Reason]:
+    held = list(_overdue(task, now))
+    agent = (
+        Agent.objects.filter(organization_id=task.organization_id, pk=task.agent_id)
+        .select_related("current_version")
+        .first()
+        if task.agent_id
+        else None
+    )
+    if agent is None:
+        return [*held, *_without_agent(task)]
+    held += [*_held_by_agent(agent), *_backoff(task, now), *_full(agent)]
+    return held or [_unclaimed(task, agent, now)]
+
+
+def _overdue(task: Task, now: datetime) -> Iterator[Reason]:
+    if task.deadline is not None and task.deadline <= now:
+        message = "The deadline has passed, so the next sweep lets the task fail."
+        yield Reason(ReasonCode.DEADLINE, message, "task", task.pk, since=task.deadline)
+
+
+def _near_deadline(task: Task, now: datetime) -> Iterator[Reason]:
+    if task.deadline is not None and now < task.deadline <= now + DEADLINE_NEAR:
+        message = "The deadline is near. What has not ended by then fails."
+        yield Reason(ReasonCode.DEADLINE, message, "task", task.pk, until=task.deadline)
+
+
+def _held_by_agent(agent: Agent) -> Iterator[Reason]:
+    if agent.deleted_at is not None:
+        message = f"Agent {agent.name} was deleted. The next sweep frees the task for another."
+        yield Reason(ReasonCode.AGENT_DELETED, message, "agent", agent.pk, since=agent.deleted_at)
+    elif not _is_started(agent):
+        yield _stopped(agent)
+
+
+def _backoff(task: Task, now: datetime) -> Iterator[Reason]:
+    if task.available_at > now:
+        message = f"The last attempt failed. {task.error}" if task.error else "It is not time yet."
+        yield Reason(
+            ReasonCode.WAITING_FOR_RETRY, message, "task", task.pk, until=task.available_at
+        )
+
+
+def _full(agent: Agent) -> Iterator[Reason]:
+    running = Task.objects.filter(agent=agent, status=TaskStatus.IN_PROGRESS).count()
+    if running >= _limit(agent):
+        yield _at_limit(agent, running)
+
+
+def _unclaimed(task: Task, agent: Agent, now: datetime) -> Reason:
+    # The agent's row changes whenever one of its runs ends, which is when a slot becomes free.
+    since = max(task.available_at, task.updated_at, agent.updated_at)
+    if now - since <= UNCLAIMED:
+        message = "Any worker may claim the task now. That takes a moment."
+    elif Task.objects.filter(status=TaskStatus.IN_PROGRESS, lease_expires_at__gt=now).exists():
+        message = (
+            "Workers are at work, but none has claimed the task: they are full, or what is more"
+            " urgent goes first. Start another worker, or raise HUB_WORKER_RUNS."
+        )
+    else:
+        message = (
+            "No worker has claimed the task, and none works on any other. An idle worker leaves no"
+            " trace, so look whether one runs and reaches Redis; `manage.py worker` starts one."
+        )
+        return Reason(ReasonCode.NO_WORKER, message, "task", task.pk, since=since)
+    return Reason(ReasonCode.WAITING_FOR_WORKER, message, "task", task.pk, since=since)
+
+
+def _without_agent(task: Task) -> list[Reason]:
+    agents = _candidates(task)
+    load = dict(
+        Task.objects.filter(
+            Q(status=TaskStatus.IN_PROGRESS) | Q(status=TaskStatus.ASSIGNED), agent__in=agents
+        )
+        .order_by()
+        .values_list("agent_id")
+        .annotate(count=Count("pk"))
+    )
+    refusals: list[Reason] = []
+    for agent in agents:
+        refusal = _refusal(agent, task, load.get(agent.pk, 0))
+        if refusal is None:
+            message = f"Agent {agent.name} fits. The next sweep gives it the task."
+            return [Reason(ReasonCode.WAITING_FOR_AGENT, message, "agent", agent.pk)]
+        refusals.append(refusal)
+    message = _nobody(refusals, task)
+    headline = Reason(ReasonCode.NO_AGENT_FITS, message, "task", task.pk, since=task.created_at)
+    return [headline, *refusals]
+
+
+def _candidates(task: Task) -> list[Agent]:
+    """Those that come closest: with the tools before without, started before stopped."""
+    tools = Q(current_version__enabled_tools__contains=task.required_tools)
+    banned = Q(current_version__tool_blacklist__overlap=task.required_tools)
+    started = Q(is_active=True, status__in=READY)
+    return list(
+        Agent.objects.alive()
+        .filter(organization_id=task.organization_id, kind=AgentKind.HOSTED)
+        .select_related("current_version")
+        .annotate(
+            able=Case(When(tools & ~banned, then=Value(1)), default=Value(0)),
+            started=Case(When(started, then=Value(1)), default=Value(0)),
+        )
+        .order_by("-able", "-started", "pk")[:CANDIDATES]
+    )
+
+
+def _refusal(agent: Agent, task: Task, load: int) -> Reason | None:
+    """Why the agent cannot take the task; None if it can."""
+    if lacking := _lacking(agent, task):
+        message = f"Agent {agent.name} may not use: {', '.join(lacking)}."
+        return Reason(ReasonCode.AGENT_LACKS_TOOLS, message, "agent", agent.pk)
+    if not _is_started(agent):
+        return _stopped(agent)
+    return _at_limit(agent, load) if load >= _limit(agent) else None
+
+
+def _nobody(refusals: list[Reason], task: Task) -> str:
+    if not refusals:
+        return "There is no agent. Create one and start it."
+    closest = refusals[0].code
+    if closest == ReasonCode.AGENT_LACKS_TOOLS:
+        return f"No agent may use all of: {', '.join(task.required_tools)}. Enable them for one."
+    if closest == ReasonCode.AGENT_STOPPED:
+        return "No agent that has the tools is started. Start one."
+    return "The started agents that have the tools are at their limit. Wait, or raise it for one."
+
+
+def _is_started(agent: Agent) -> bool:
+    return agent.is_active and agent.status in READY
+
+
+def _limit(agent: Agent) -> int:
+    return agent.current_version.max_concurrent_tasks if agent.current_version else 0
+
+
+def _lacking(agent: Agent, task: Task) -> list[str]:
+    usable = agent.current_version.usable_tools if agent.current_version else ()
+    return [tool for tool in task.required_tools if tool not in usable]
+
+
+def _stopped(agent: Agent) -> Reason:
+    message = f"Agent {agent.name} is {agent.status}. Start it."
+    return Reason(ReasonCode.AGENT_STOPPED, message, "agent", agent.pk, since=agent.last_active_at)
+
+
+def _at_limit(agent: Agent, taken: int) -> Reason:
+    message = f"Agent {agent.name} has {taken} of {_limit(agent)} tasks at once."
+    return Reason(ReasonCode.AGENT_AT_LIMIT, message, "agent", agent.pk)
