@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ MINIMUM_SECRET_LENGTH: Final = 32
 MINIMUM_PASSWORD_LENGTH: Final = 12
 MINIMUM_KEY_LENGTH: Final = 16
 CONNECTION_FILE: Final = "connection.json"
+SHARED: Final = ("DATABASE_URL", "HUB_DATABASE_OWNER_URL", "REDIS_URL", "HUB_SECRET_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def read(source: Mapping[str, str]) -> Env:
 
     Raises ImproperlyConfigured with one sentence that names the variable and the mend.
     """
-    source = {**_running_hub(source), **source}
+    given = {name: value for name, value in source.items() if value.strip()}
+    source = {**_running_hub(given), **given}
     unknown = sorted(k for k in source if k.startswith("HUB_") and k not in KNOWN)
     if unknown:
         raise ImproperlyConfigured(
@@ -137,16 +140,22 @@ def read(source: Mapping[str, str]) -> Env:
 def _running_hub(source: Mapping[str, str]) -> dict[str, str]:
     """What `up` wrote for commands typed beside it: addresses and key of its embedded servers.
 
-    Only used where no database is named, so that it can never redirect a configured hub.
+    Only used where no database is named, so that it can never redirect a configured hub; all of it
+    or, if the file is damaged, nothing.
     """
     if source.get("DATABASE_URL") or source.get("HUB_ENV") == "test":
+        return {}
+    if sys.argv[1:2] == ["up"]:  # It starts its own: what a killed one left must not stop it.
         return {}
     file = _data_dir(source) / CONNECTION_FILE
     try:
         found = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-    return {str(k): str(v) for k, v in found.items()}
+    if not isinstance(found, dict) or not all(isinstance(found.get(n), str) for n in SHARED):
+        return {}
+    known = {name: found[name] for name in SHARED}
+    return known if len(known["HUB_SECRET_KEY"]) >= MINIMUM_SECRET_LENGTH else {}
 
 
 def _data_dir(source: Mapping[str, str]) -> Path:

@@ -134,10 +134,13 @@ class _Loop:
                         max_tokens=self._spec.max_tokens,
                     ),
                     parameters=parameters,
+                    max_tool_calls=self._spec.guardrails.max_tool_calls,
                     on_text=self._tell_text,
                 )
         except _JournalBroke:
             raise
+        except model_call.TooManyToolCalls:
+            raise RunStopped(failures.too_many_tool_calls(self._spec.guardrails)) from None
         except Exception as error:
             self._raise_if_interrupted()
             raise RunStopped(

@@ -30,6 +30,16 @@ from agents.runtime.spec import FailureKind, Guardrails, RunFailure, Usage
 logger = logging.getLogger(__name__)
 
 TRANSIENT_STATUSES: Final = frozenset({408, 409, 425})
+# What the SDKs raise over JSON of another shape: they do not validate what they read.
+_MISREAD: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class RunStopped(Exception):
@@ -51,6 +61,9 @@ def of_model_call(error: Exception, *, provider: str, model: str) -> RunFailure:
     if type(error) is ModelAPIError and "without a `finish_reason`" in error.message:
         return cut_off(provider)
     if isinstance(error, ModelAPIError | UnexpectedModelBehavior):
+        return bad_response(provider)
+    if isinstance(error, _MISREAD):
+        logger.warning("agents.provider.misread", exc_info=error)
         return bad_response(provider)
     return internal(error)
 
@@ -107,8 +120,8 @@ def timed_out(guardrails: Guardrails) -> RunFailure:
     return RunFailure(
         kind=FailureKind.TIMEOUT,
         message=(
-            f"The run did not end within its {guardrails.timeout_seconds:g} s. Give it more time"
-            " or a smaller task."
+            f"The run did not end within its {_rounded(guardrails.timeout_seconds)} s. Give it"
+            " more time or a smaller task."
         ),
         retryable=True,
     )
@@ -254,6 +267,10 @@ def _unavailable(provider: Provider, what: str, *, after: float | None = None) -
         retryable=True,
         retry_after_seconds=after,
     )
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 # Order matters: the first match wins, and several of these are subclasses of later ones.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from pydantic_ai.messages import (
     ModelMessage,
@@ -11,14 +11,22 @@ from pydantic_ai.messages import (
     ModelResponse,
     ModelResponsePart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.usage import RequestUsage
 
 from agents.runtime.journal import ToolCall
 from agents.runtime.spec import Message, RunSpec, Usage
 from agents.runtime.tools import storable
+
+# What the columns of the journal hold.
+MAX_NAME: Final = 128
+MAX_CALL_ID: Final = 255
+MAX_TOKENS: Final = 2**31 - 1
+_ROOM_FOR_SUFFIX: Final = 30
 
 
 @dataclass(kw_only=True)
@@ -35,9 +43,15 @@ class Conversation:
     _call_ids: set[str] = field(default_factory=set)
 
     def add_answer(self, answer: ModelResponse) -> ModelResponse:
-        """Append the model's answer; returned with tool call ids unique within the run."""
+        """Append the model's answer; returned as the journal can store it, with tool call ids
+        unique within the run."""
         self._close_turn()
-        answer = replace(answer, parts=[self._with_unique_id(part) for part in answer.parts])
+        answer = replace(
+            answer,
+            parts=[self._storable_part(part) for part in answer.parts],
+            usage=_storable_usage(answer.usage),
+            model_name=_fitting(answer.model_name or "", MAX_NAME) or None,
+        )
         self.messages.append(answer)
         self.calls = tool_calls(answer)
         self.turns += 1
@@ -64,16 +78,22 @@ class Conversation:
             self.messages.append(ModelRequest(parts=parts, instructions=self.instructions))
         self.calls, self.results = [], {}
 
-    def _with_unique_id(self, part: ModelResponsePart) -> ModelResponsePart:
+    def _storable_part(self, part: ModelResponsePart) -> ModelResponsePart:
+        # A lone surrogate kept here would break the next request, which is sent as UTF-8.
+        if isinstance(part, TextPart | ThinkingPart):
+            return replace(part, content=storable(part.content))
+        return self._with_unique_id(part) if isinstance(part, ToolCallPart) else part
+
+    def _with_unique_id(self, part: ToolCallPart) -> ToolCallPart:
         # Some OpenAI-compatible servers number the calls of each answer from zero.
-        if not isinstance(part, ToolCallPart):
-            return part
-        if part.tool_call_id in self._call_ids:
-            part = replace(
-                part, tool_call_id=f"{part.tool_call_id}-{self.turns}-{len(self._call_ids)}"
+        call_id = _fitting(part.tool_call_id, MAX_CALL_ID)
+        if call_id in self._call_ids:
+            call_id = (
+                f"{call_id[: MAX_CALL_ID - _ROOM_FOR_SUFFIX]}-{self.turns}-{len(self._call_ids)}"
             )
-        self._call_ids.add(part.tool_call_id)
-        return part
+        self._call_ids.add(call_id)
+        name = _fitting(part.tool_name, MAX_NAME)
+        return replace(part, tool_name=name, args=storable(part.args), tool_call_id=call_id)
 
 
 def restore(spec: RunSpec) -> Conversation:
@@ -141,6 +161,26 @@ def usage_of(answer: ModelResponse) -> Usage:
         cache_write_tokens=counted.cache_write_tokens,
         unmeasured_requests=counted.unmeasured_requests,
     )
+
+
+def _fitting(text: str, limit: int) -> str:
+    """`text` as a column of `limit` characters takes it; what is altered is no tool's name."""
+    fit: str = storable(str(text).replace("\x00", "\ufffd"))
+    return fit if len(fit) <= limit else fit[: limit - 1] + "…"
+
+
+def _storable_usage(usage: RequestUsage) -> RequestUsage:
+    return replace(
+        usage,
+        input_tokens=_clamped(usage.input_tokens),
+        output_tokens=_clamped(usage.output_tokens),
+        cache_read_tokens=_clamped(usage.cache_read_tokens),
+        cache_write_tokens=_clamped(usage.cache_write_tokens),
+    )
+
+
+def _clamped(count: object) -> int:
+    return int(min(max(0, count), MAX_TOKENS)) if isinstance(count, int | float) else 0
 
 
 def _set_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

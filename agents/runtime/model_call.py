@@ -9,12 +9,15 @@ from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.messages import (
     ModelMessage,
     ModelResponse,
+    ModelResponsePart,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
     TextPartDelta,
+    ThinkingPart,
     ThinkingPartDelta,
+    ToolCallPart,
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
@@ -23,7 +26,13 @@ from pydantic_ai.settings import ModelSettings
 from agents.runtime.tools import storable
 
 DELTA_SECONDS: Final = 0.05
+TURN_SECONDS: Final = 0.02
 MAX_ANSWER_CHARACTERS: Final = 1_000_000
+SPARE_PARTS: Final = 100
+
+
+class TooManyToolCalls(Exception):
+    """The model asks for far more calls in one answer than the run may make."""
 
 
 async def stream_answer(
@@ -32,24 +41,23 @@ async def stream_answer(
     *,
     settings: ModelSettings,
     parameters: ModelRequestParameters,
+    max_tool_calls: int,
     on_text: Callable[[str], Awaitable[None]],
 ) -> ModelResponse:
     """The whole answer; its text also goes to `on_text` in pieces, about every 50 ms.
 
-    Raises what pydantic-ai raises, and UnexpectedModelBehavior for an answer without end.
+    Raises what pydantic-ai raises, UnexpectedModelBehavior for an answer without end, and
+    TooManyToolCalls. pydantic-ai's cost grows with the square of the parts; hence both bounds.
     """
     text = _Coalescer(on_text)
-    received = 0
+    meter = _Meter(max_tool_calls + SPARE_PARTS)
     async with direct.model_request_stream(
         model, messages, model_settings=settings, model_request_parameters=parameters
     ) as stream:
         async for event in stream:
-            written, size = _content(event)
-            received += size
-            if received > MAX_ANSWER_CHARACTERS:
-                raise UnexpectedModelBehavior("The answer is longer than any model writes.")
-            if written:
+            if written := meter.read(event):
                 await text.add(written)
+            await meter.breathe()
         await text.flush()
         return stream.get()
 
@@ -97,11 +105,39 @@ class _Coalescer:
             await self._on_text(storable("".join(pieces)))
 
 
+class _Meter:
+    """Bounds one answer, and the time for which it holds the event loop."""
+
+    def __init__(self, max_parts: int) -> None:
+        self._max_parts = max_parts
+        self._characters = self._parts = self._calls = 0
+        self._clock = asyncio.get_running_loop().time
+        self._due = self._clock() + TURN_SECONDS
+
+    def read(self, event: ModelResponseStreamEvent) -> str:
+        """Count `event`; returns the answer's text in it."""
+        if isinstance(event, PartStartEvent):
+            self._parts += 1
+            self._calls += isinstance(event.part, ToolCallPart)
+        text, size = _content(event)
+        self._characters += size
+        if self._calls > self._max_parts:
+            raise TooManyToolCalls
+        if self._characters > MAX_ANSWER_CHARACTERS or self._parts > 2 * self._max_parts:
+            raise UnexpectedModelBehavior("The answer is longer than any model writes.")
+        return text
+
+    async def breathe(self) -> None:
+        """Let other runs go on: events that are already here arrive without a wait."""
+        if self._clock() >= self._due:
+            await asyncio.sleep(0)
+            self._due = self._clock() + TURN_SECONDS
+
+
 def _content(event: ModelResponseStreamEvent) -> tuple[str, int]:
     """The answer's text in `event`, and how many characters of any kind came with it."""
     if isinstance(event, PartStartEvent):
-        text = event.part.content if isinstance(event.part, TextPart) else ""
-        return text, len(text)
+        return _start(event.part)
     if not isinstance(event, PartDeltaEvent):
         return "", 0
     match event.delta:
@@ -109,7 +145,23 @@ def _content(event: ModelResponseStreamEvent) -> tuple[str, int]:
             return text, len(text)
         case ThinkingPartDelta(content_delta=str(thought)):
             return "", len(thought)
-        case ToolCallPartDelta(args_delta=str(arguments)):
-            return "", len(arguments)
+        case ToolCallPartDelta(tool_name_delta=name, args_delta=arguments):
+            return "", len(name or "") + _length(arguments)
         case _:
             return "", 0
+
+
+def _start(part: ModelResponsePart) -> tuple[str, int]:
+    match part:
+        case TextPart(content=text):
+            return text, len(text)
+        case ThinkingPart(content=thought):
+            return "", len(thought)
+        case ToolCallPart(tool_name=name, args=arguments):
+            return "", len(name) + _length(arguments)
+        case _:
+            return "", 0
+
+
+def _length(arguments: str | Mapping[str, Any] | None) -> int:
+    return len(arguments if isinstance(arguments, str) else str(arguments or ""))

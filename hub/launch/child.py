@@ -26,6 +26,13 @@ def is_loud(line: str) -> bool:
     return LOUD.search(line) is not None
 
 
+class _Log(logging.handlers.RotatingFileHandler):
+    """A log that loses what it cannot write: a full disk must not flood the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Say nothing."""
+
+
 class Child:
     """A process that serves until it is told to stop; `quick_deaths` counts its failed starts."""
 
@@ -43,9 +50,7 @@ class Child:
         self._started = 0.0
         self._rest = b""
         log_dir.mkdir(mode=0o700, exist_ok=True)
-        self._file = logging.handlers.RotatingFileHandler(
-            self.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8"
-        )
+        self._file = _Log(self.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
 
     def start(self, *, held: bool = False) -> IO[bytes]:
         """Start it and return its output; a held one loads its code and waits for `release`."""
@@ -112,7 +117,8 @@ class Child:
     def close(self) -> None:
         """Let go of pipes and log after the end."""
         self._let_go()
-        self._file.close()
+        with suppress(OSError):  # The last lines may find the disk full.
+            self._file.close()
 
     def _let_go(self) -> None:
         if self._process is None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from hub.embedded import data_folder
+from hub.launch.errors import CannotStart
 
 CONNECTION_FILE: Final = "connection.json"
 KEY_FILE: Final = "secret_key"
+SHORTEST_KEY: Final = 32  # Characters; as `hub.env`, which reads the environment when imported.
 # For the one process that prepares the database; those that serve never see them.
 PREPARING_ONLY: Final = ("HUB_DATABASE_OWNER_URL", "HUB_ADMIN_PASSWORD", "HUB_AGENT_KEY")
 
@@ -26,9 +28,17 @@ class Connections:
     port: int
 
     def serving(self) -> dict[str, str]:
-        """Environment of web, worker and scheduler."""
+        """Environment of web and worker."""
         kept = {k: v for k, v in os.environ.items() if k not in PREPARING_ONLY}
         return {**kept, **self._settings()}
+
+    def scheduling(self) -> dict[str, str]:
+        """Environment of the scheduler, which calls no model: no provider and no provider's key."""
+        return {
+            k: v
+            for k, v in self.serving().items()
+            if k != "HUB_PROVIDER" and not k.endswith("_API_KEY")
+        }
 
     def preparing(self) -> dict[str, str]:
         """Environment of the process that migrates: it works as the owner of the tables."""
@@ -59,8 +69,17 @@ class Connections:
 
 
 def _secret_key(data_dir: Path) -> str:
-    """The folder's key, made on first use: sessions and sealed values depend on it."""
+    """The folder's key, made on first use: sessions and sealed values depend on it.
+
+    Raises CannotStart if the file is damaged; a new key in its place would lock everybody out.
+    """
     path = data_dir / KEY_FILE
     if not path.exists():
         data_folder.write_private(path, secrets.token_urlsafe(48))
-    return path.read_text().strip()
+    key = path.read_text(encoding="latin-1").strip()
+    if len(key) < SHORTEST_KEY or not (key.isascii() and key.isprintable()):
+        raise CannotStart(
+            f"{path} is damaged: it must hold at least {SHORTEST_KEY} printable characters."
+            " Restore it from a backup, or delete it: then everybody must log in again."
+        )
+    return key

@@ -157,10 +157,11 @@ class _Launch:
             "worker": ["worker"],
             "scheduler": ["scheduler"],
         }
-        serving = self._connections.serving()
+        serving, scheduling = self._connections.serving(), self._connections.scheduling()
+        envs = {"web": serving, "worker": serving, "scheduler": scheduling}
         self._supervisor.start(
             [
-                Child(name, _in_python(CHILD, command), env=serving, log_dir=folder / "logs")
+                Child(name, _in_python(CHILD, command), env=envs[name], log_dir=folder / "logs")
                 for name, command in commands.items()
             ]
         )

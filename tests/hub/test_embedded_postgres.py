@@ -205,10 +205,10 @@ def test_a_pid_file_whose_number_belongs_to_another_program_is_ignored(tmp_path:
     server.stop()
 
 
-@pytest.mark.parametrize("content", ["", "not a number\n", "999999999\n"])
+@pytest.mark.parametrize("content", ["", "not a number\n", "999999999\n", "\xff\0"])
 def test_a_damaged_pid_file_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "postmaster.pid").write_text(content)
+    (tmp_path / "postgres" / "postmaster.pid").write_text(content, encoding="latin-1")
 
     server = postgres.start(tmp_path)
 
@@ -216,16 +216,65 @@ def test_a_damaged_pid_file_is_ignored(tmp_path: Path, content: str) -> None:
     server.stop()
 
 
-def test_lost_passwords_are_explained_and_the_data_is_kept(tmp_path: Path) -> None:
-    postgres.start(tmp_path).stop()
-    (tmp_path / "postgres.json").unlink()
+def test_a_cluster_without_its_version_is_refused_and_kept(tmp_path: Path) -> None:
+    first = postgres.start(tmp_path)
+    with psycopg.connect(first.owner_url) as owner:
+        owner.execute("CREATE TABLE jars AS SELECT 7 AS id")
+    first.stop()
+    (tmp_path / "postgres" / "PG_VERSION").rename(tmp_path / "PG_VERSION")
 
     with pytest.raises(ServerDidNotStart) as refusal:
         postgres.start(tmp_path)
 
     assert refusal.value.detail == (
-        f"{tmp_path}/postgres.json with the database passwords is missing or damaged."
-        f" Restore it from a backup, or remove {tmp_path}/postgres to start with an empty database."
+        f"{tmp_path}/postgres is not a whole database: its file PG_VERSION is missing."
+        " Restore it from a backup, or move it away to start with an empty database."
+    )
+    (tmp_path / "PG_VERSION").rename(tmp_path / "postgres" / "PG_VERSION")
+    again = postgres.start(tmp_path)
+    with psycopg.connect(again.url) as app:
+        assert app.execute("SELECT id FROM jars").fetchone() == (7,)
+    again.stop()
+
+
+def test_a_file_in_the_clusters_place_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "postgres").write_text("a file")
+
+    with pytest.raises(ServerDidNotStart, match="is not a whole database"):
+        postgres.start(tmp_path)
+
+    assert (tmp_path / "postgres").read_text() == "a file"
+
+
+def test_a_cluster_that_was_moved_away_may_come_back(tmp_path: Path) -> None:
+    first = postgres.start(tmp_path)
+    first.stop()
+    (tmp_path / "postgres").rename(tmp_path / "away")
+
+    second = postgres.start(tmp_path)
+
+    assert second.passwords == first.passwords
+    second.stop()
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[1]", '{"postgres": "a", "hub_owner": "b"}', "\xff"]
+)
+def test_lost_passwords_are_explained_and_the_data_is_kept(
+    tmp_path: Path, content: str | None
+) -> None:
+    # What is looked at before the server runs; a real cluster would only take longer.
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
+    if content is not None:
+        (tmp_path / "postgres.json").write_text(content, encoding="latin-1")
+
+    with pytest.raises(ServerDidNotStart) as refusal:
+        postgres.start(tmp_path)
+
+    assert refusal.value.detail == (
+        f"{tmp_path}/postgres.json with the database passwords is missing or damaged. Restore it"
+        f" from a backup, or move {tmp_path}/postgres away to start with an empty database."
     )
     assert (tmp_path / "postgres" / "PG_VERSION").read_text() == "18\n"
 

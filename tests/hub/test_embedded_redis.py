@@ -60,17 +60,40 @@ def test_the_password_is_in_closed_files_and_not_on_the_command_line(server: Red
     assert server.password not in " ".join(psutil.Process(server.process.pid).cmdline())
 
 
-def test_a_stop_saves_what_it_held(tmp_path: Path) -> None:
+def test_it_writes_nothing_to_disk(tmp_path: Path) -> None:
     first = redis.start(tmp_path)
     with Redis.from_url(first.url) as client:
         client.set("jar", "honey")
     first.stop()
     assert not first.running
 
+    assert not list((tmp_path / "redis").glob("*.rdb"))
     again = redis.start(tmp_path)
     with Redis.from_url(again.url) as client:
-        assert client.get("jar") == b"honey"
+        assert client.get("jar") is None
     again.stop()
+
+
+@pytest.mark.parametrize("name", ["hub.rdb", "dump.rdb"])
+def test_a_damaged_dump_does_not_keep_it_from_starting(tmp_path: Path, name: str) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / name).write_bytes(b"REDIS0009\xff garbage")
+
+    server = redis.start(tmp_path)
+
+    with Redis.from_url(server.url) as client:
+        assert client.dbsize() == 0
+    server.stop()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"password": [1]}', '{"password": "a\\nb c"}'])
+def test_a_damaged_password_is_replaced(tmp_path: Path, content: str) -> None:
+    (tmp_path / "redis.json").write_text(content)
+
+    server = redis.start(tmp_path)
+
+    assert len(server.password) == 32
+    server.stop()
 
 
 def test_it_comes_back_on_the_port_it_had(tmp_path: Path) -> None:

@@ -222,6 +222,21 @@ def test_a_full_log_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(log.stat().st_size <= 1000 for log in logs)
 
 
+if sys.platform == "linux":  # Where a file that is always full exists.
+
+    def test_a_full_disk_loses_lines_of_the_log_quietly(
+        tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "web.log").symlink_to("/dev/full")
+        web = child(tmp_path, SERVE)
+
+        lines = web.receive(b"one\ntwo\n")
+        web.close()
+
+        assert lines == ["one", "two"]
+        assert capfd.readouterr() == ("", "")
+
+
 def test_lines_cut_by_the_pipe_are_joined(tmp_path: Path) -> None:
     web = child(tmp_path, SERVE)
 

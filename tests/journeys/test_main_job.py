@@ -109,8 +109,9 @@ def hear_until_end(socket: ClientConnection) -> list[dict[str, Any]]:
 
 def wait_until(api: httpx.Client, task_id: str, *statuses: str) -> dict[str, Any]:
     """The task once it has one of `statuses`."""
+    task: dict[str, Any] = {}
     for _ in range(600):
-        task: dict[str, Any] = api.get(f"/tasks/{task_id}").raise_for_status().json()
+        task = api.get(f"/tasks/{task_id}").raise_for_status().json()
         if task["status"] in statuses:
             return task
         time.sleep(0.1)

@@ -160,5 +160,4 @@ def test_a_weak_password_is_refused_in_one_line(tmp_path: Path) -> None:
     code, output = hubs.run_once(tmp_path, HUB_ADMIN_PASSWORD="short")
 
     assert code == 2
-    assert output.splitlines()[-1].startswith("The database could not be prepared: ")
-    assert "too short" in output
+    assert output == "HUB_ADMIN_PASSWORD is too short. Use at least 12 characters.\n"

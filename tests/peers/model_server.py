@@ -173,7 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
                 message = f"Incorrect API key provided: {dialect.key(received.headers)}."
                 self._send(step.status, dialect.error(step, message), step.headers)
             case Raw():
-                self._send_bytes(200, step.body, {"content-type": step.content_type})
+                wire = {
+                    "content-type": step.content_type,
+                    "content-encoding": step.content_encoding,
+                }
+                self._send_bytes(200, step.body, wire)
             case Hang():
                 self._wait_for_disconnect()
             case Answer() if not dialect.is_streamed(received):

@@ -33,6 +33,7 @@ class Raw:
 
     body: bytes
     content_type: str = "text/event-stream"
+    content_encoding: str = "identity"
 
 
 @dataclass(frozen=True, slots=True)

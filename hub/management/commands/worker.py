@@ -1,5 +1,6 @@
 """`manage.py worker`: a Celery worker whose runs live on one event loop."""
 
+import gc
 import sys
 import warnings
 from argparse import ArgumentParser
@@ -34,6 +35,9 @@ class Command(BaseCommand):
         """Become a Celery worker with a pool of threads."""
         settings.HUB_WORKER_RUNS = options["concurrency"]
         run_agent.model_registry()  # the SDKs load now, not in the first run
+        # What is loaded by now stays; without it each collection walks the SDKs' classes again.
+        gc.collect()
+        gc.freeze()
         process = runner.serve(run_agent.run)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
         worker_shutdown.connect(_drain, weak=False)

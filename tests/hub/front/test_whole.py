@@ -75,7 +75,8 @@ def test_a_declared_length_over_the_limit_is_refused_before_it_is_sent(front: Fr
     url = httpx.URL(base(front))
     with socket.create_connection((url.host, url.port), 5) as client:
         client.sendall(
-            b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+            b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 99999999\r\n\r\n"
         )
         first_line = client.recv(64).split(b"\r\n")[0]
 
