@@ -361,3 +361,11 @@ def _refusal(operation: Callable[[], Any]) -> DomainError | None:
     except DomainError as error:
         return error
     return None
+
+
+def test_a_running_task_keeps_the_time_it_was_given(organization: Organization) -> None:
+    task = make_task(organization, agent=make_agent(organization))
+    claim_one(task)
+
+    with pytest.raises(TaskFixed):
+        change(task, deadline=clock.now() + timedelta(seconds=1))
