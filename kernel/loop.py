@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -28,7 +29,12 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="hub-database")
+        self._connections: list[BaseDatabaseWrapper] = []
+        self._database = ThreadPoolExecutor(
+            DATABASE_THREADS,
+            thread_name_prefix="hub-database",
+            initializer=lambda: self._connections.append(connections["default"]),
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="hub-loop", daemon=True)
         self._thread.start()
@@ -50,6 +56,9 @@ class Loop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._database.shutdown()  # the interpreter would wait for its threads anyway
+        for connection in self._connections:
+            connection.inc_thread_sharing()  # its own thread has ended
+            connection.close()
         return done
 
     def _run(self) -> None:

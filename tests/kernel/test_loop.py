@@ -58,7 +58,6 @@ def test_the_database_is_asked_from_another_thread(running: Loop) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 + 1")
             found = cursor.fetchone()[0]
-        connection.close()
         return threading.current_thread().name, found
 
     async def through_the_loop() -> tuple[str, int]:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
 from pytest_django.fixtures import Settings
 
 from accounts.models import Organization
@@ -34,12 +33,10 @@ def home(transactional_db: None) -> Organization:
 
 
 @pytest.fixture
-def runner(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+def runner(settings: Settings) -> Iterator[Runner]:
     """A runner with three slots; its loop ends with the test."""
     settings.HUB_WORKER_RUNS = 3
     settings.HUB_LEASE = timedelta(seconds=30)
-    # The loop's threads end with it; their connections must not outlive a call.
-    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 0)
     run_agent.model_registry.cache_clear()  # it serves one event loop
     made = Runner(run_agent.run)
     yield made
