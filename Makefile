@@ -7,12 +7,13 @@ BIN := .venv/bin
 PYTHON := $(BIN)/python
 RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
+PEERS := .venv/peers/bench.stamp
 JOBS ?= 2
 GATES := gate-format gate-ruff gate-imports gate-templates gate-types gate-django
 # Older makes (macOS) cannot keep the output of parallel gates apart.
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup setup-dev up test check soak lint format schema lock clean $(GATES)
+.PHONY: help setup setup-dev up test check soak bench lint format schema lock clean $(GATES)
 
 help: ## Show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^# == / {printf "\n%s\n", substr($$0, 6)} \
@@ -35,6 +36,9 @@ check: test ## The same as make test
 soak: $(DEV) ## Fault tests at length: 500 runs, 20 killed workers
 	@FAULT_RUNS=500 FAULT_KILLS=20 $(BIN)/pytest tests/faults $(ARGS)
 
+bench: $(DEV) $(PEERS) ## Measure beside peers: ARGS="http fanout --rounds 1"
+	@$(PYTHON) -m bench $(ARGS)
+
 lint: $(DEV) ## The static part of the gate
 	@$(MAKE) -j$(JOBS) -k $(SYNC) $(GATES)
 
@@ -48,7 +52,7 @@ schema: $(DEV) ## Write docs/openapi.yaml
 	@$(PYTHON) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lock: $(DEV) ## Resolve requirements/*.in again, with hashes and no index address
-	@for name in runtime dev; do \
+	@for name in runtime dev bench; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-emit-index-url --no-emit-find-links $(ARGS) \
 	    --output-file requirements/$$name.txt requirements/$$name.in || exit 1; \
@@ -74,6 +78,9 @@ FIND_PYTHON = for python in $(PYTHON_COMMAND) python3.11 python3.12 python3.13 p
 # The development lock holds the runtime lock, so the one stamp answers for both.
 .venv/dev.stamp: requirements/dev.txt
 	@$(FIND_PYTHON); $$python requirements/install.py dev && touch $(RUNTIME)
+
+$(PEERS): requirements/bench.txt
+	@$(FIND_PYTHON); $$python requirements/install.py bench .venv/peers
 
 gate-format:
 	@$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
-"""Create .venv and install the lock NAME.txt into it: `python requirements/install.py NAME`.
+"""Install NAME.txt into an environment: `python requirements/install.py NAME [FOLDER]`.
 
-Runs on the system's Python, so it imports the standard library only.
+The folder is .venv and is created when need be. Runs on the system's Python, so it imports the
+standard library only.
 """
 
 import shutil
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / (sys.argv[2] if len(sys.argv) > 2 else ".venv")
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -43,12 +44,12 @@ def python_works() -> bool:
 
 
 def create_environment(progress: Progress) -> None:
-    progress.show("Creating .venv")
+    progress.show(f"Creating {VENV.relative_to(ROOT)}")
     made = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True, check=False
     )
     if made.returncode != 0:
-        sys.exit(f"\nCould not create .venv: {(made.stderr or made.stdout).strip()}")
+        sys.exit(f"\nCould not create {VENV}: {(made.stderr or made.stdout).strip()}")
 
 
 def installed() -> int:
@@ -79,7 +80,7 @@ def install(lock: Path, progress: Progress) -> None:
     if pip.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
         sys.exit(f"\npip could not install {lock.name}:\n{tail}\nThe whole log is {log}.")
-    progress.show(f"Installed {wanted} packages into .venv", last=True)
+    progress.show(f"Installed {wanted} packages into {VENV.relative_to(ROOT)}", last=True)
 
 
 def main(name: str) -> None:

@@ -13,8 +13,10 @@ FOREIGN = frozenset(
     {".venv", ".git", ".hub", ".cache", ".hypothesis", ".static", ".idea", ".vscode"}
     | {"__pycache__", "test-results", "node_modules"}
 )
+# Beside the product: they use it, and it does not know them.
+BESIDE = frozenset({"bench", "tests"})
 # Not domain apps: no rooms, and the rules about operations do not apply.
-FRAME = frozenset({"kernel", "hub", "tests"})
+FRAME = frozenset({"kernel", "hub"}) | BESIDE
 
 
 @cache
@@ -39,14 +41,14 @@ def floors() -> dict[str, int]:
 
 @cache
 def packages() -> tuple[str, ...]:
-    """The top-level Python packages that exist, tests included."""
+    """The top-level Python packages that exist, tests and benchmarks included."""
     return tuple(sorted(p.parent.name for p in ROOT.glob("*/__init__.py")))
 
 
 @cache
 def local_apps() -> tuple[str, ...]:
     """The top-level packages that are Django apps of this project."""
-    return tuple(p for p in packages() if p != "tests")
+    return tuple(p for p in packages() if p not in BESIDE)
 
 
 @cache
@@ -63,12 +65,12 @@ def files() -> tuple[Path, ...]:
 
 @cache
 def sources(*, tests: bool = False) -> tuple[Path, ...]:
-    """Python files of the apps, or of the tests; no migrations, no broken samples."""
+    """Python files of the apps, or of tests and benchmarks; no migrations, no broken samples."""
     return tuple(
         p
         for p in files()
         if p.suffix == ".py"
-        and (p.parts[0] == "tests") is tests
+        and (p.parts[0] in BESIDE) is tests
         and not {"migrations", "samples"} & set(p.parts)
     )
 

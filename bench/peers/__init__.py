@@ -1,0 +1,1 @@
+"""What the hub is measured beside; runs in the environment of `requirements/bench.in`."""
