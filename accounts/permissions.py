@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from accounts import selectors
 from accounts.errors import TokenRefused
 from accounts.models import User
+from accounts.operations import callers
 from kernel import clock
 from kernel.actors import Actor
 from kernel.http.headers import CHALLENGE
@@ -24,14 +25,14 @@ class SessionTokenAuthentication(BaseAuthentication):
             return None
         if scheme.lower() != "bearer" or not token:
             raise TokenRefused("Send `Authorization: Bearer <token>`.")
-        session = selectors.get_session(token=token.strip(), now=clock.now())
-        request.session_id = session.pk  # type: ignore[attr-defined]
+        caller = callers.identify(token=token.strip(), now=clock.now())
+        request.session_id = caller.session_id  # type: ignore[attr-defined]
         actor = selectors.actor_of(
-            user=session.user,
+            user=caller.user,
             ip_address=request.META.get("REMOTE_ADDR") or None,
             request_id=getattr(request, "request_id", ""),
         )
-        return session.user, actor
+        return caller.user, actor
 
     def authenticate_header(self, request: Request) -> str:
         """The `WWW-Authenticate` challenge of a 401."""

@@ -47,20 +47,32 @@ def list_organizations() -> QuerySet[Organization]:
     return Organization.objects.order_by("created_at", "pk")
 
 
+def read_access_token(*, token: str) -> AccessToken:
+    """The claims of an access token that is genuine and has not expired; raises TokenRefused.
+
+    `sid`, `sub` and `org` are UUIDs as strings.
+    """
+    try:
+        claims = AccessToken(token)  # type: ignore[arg-type]  # the library types its own class only
+        for name in ("sid", "sub", "org"):
+            UUID(claims[name])
+    except (TokenError, KeyError, ValueError, TypeError, AttributeError):
+        raise TokenRefused from None
+    return claims
+
+
 def get_session(*, token: str, now: datetime) -> Session:
     """The live session behind an access token, with its user and organization.
 
     Raises TokenRefused for anything else, without saying which check failed.
     """
-    try:
-        claims = AccessToken(token)  # type: ignore[arg-type]  # the library types its own class only
-        session_id = UUID(str(claims["sid"]))
-    except (TokenError, KeyError, ValueError):
-        raise TokenRefused from None
-    session = Session.objects.select_related("user", "organization").filter(pk=session_id).first()
+    claims = read_access_token(token=token)
+    session = (
+        Session.objects.select_related("user", "organization").filter(pk=claims["sid"]).first()
+    )
     if session is None or not session.is_alive(now=now):
         raise TokenRefused
-    if str(session.user_id) != claims.get("sub"):
+    if (str(session.user_id), str(session.organization_id)) != (claims["sub"], claims["org"]):
         raise TokenRefused
     if not (session.user.is_active and session.organization.is_active):
         raise TokenRefused

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.choices import UserRole
 from accounts.models import User
+from kernel.http.shapes import RowOutput
 
 
 class LoginInput(serializers.Serializer[Any]):
@@ -40,7 +41,7 @@ class ProfileInput(serializers.Serializer[Any]):
     full_name = serializers.CharField(max_length=255)
 
 
-class UserOutput(serializers.ModelSerializer[User]):
+class UserOutput(RowOutput[User]):
     """A person."""
 
     role = serializers.ChoiceField(choices=UserRole.choices)

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from agents.choices import AgentKind, AgentStatus, AutonomyLevel, ExecutionStatus
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
 from agents.models.agent import CONFIGURATION
+from kernel.http.shapes import RowOutput
 
 PROMPT_LIMIT: Final = 200_000
 
@@ -88,7 +89,7 @@ class AgentInput(serializers.Serializer[Any]):
     risk_rules = RiskRules(default=dict)
 
 
-class AgentOutput(serializers.ModelSerializer[Agent]):
+class AgentOutput(RowOutput[Agent]):
     """An agent with its effective configuration flat beside it."""
 
     kind = serializers.ChoiceField(choices=AgentKind.choices)
@@ -139,7 +140,7 @@ class VersionFields(serializers.ModelSerializer[AgentVersion]):
         fields = CONFIGURATION
 
 
-class AgentVersionOutput(serializers.ModelSerializer[AgentVersion]):
+class AgentVersionOutput(RowOutput[AgentVersion]):
     """One immutable version."""
 
     class Meta:
@@ -147,7 +148,7 @@ class AgentVersionOutput(serializers.ModelSerializer[AgentVersion]):
         fields = ["id", "number", *CONFIGURATION, "created_by", "created_at"]
 
 
-class StepOutput(serializers.ModelSerializer[ExecutionStep]):
+class StepOutput(RowOutput[ExecutionStep]):
     """One model turn or tool call."""
 
     class Meta:
@@ -172,7 +173,7 @@ class StepOutput(serializers.ModelSerializer[ExecutionStep]):
         ]
 
 
-class ExecutionOutput(serializers.ModelSerializer[AgentExecution]):
+class ExecutionOutput(RowOutput[AgentExecution]):
     """One run, without its steps."""
 
     status = serializers.ChoiceField(choices=ExecutionStatus.choices)

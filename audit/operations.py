@@ -1,6 +1,7 @@
 """Writing the chain: record one event, seal those that wait."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,11 +10,25 @@ from django.db import connection, transaction
 
 from audit import selectors
 from audit.models import AuditChain, AuditEvent
-from kernel import jobs
+from kernel import batches, jobs
 from kernel.actors import Actor
 
 BATCH: Final = 500
+# The chain may be a second behind; sealing each operation on its own costs a message for each.
+SEAL_SECONDS: Final = 1.0
 LOCK_SPACE: Final = 0x4155  # "AU": first key of the sealers' advisory locks
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be recorded. `action` is `<noun>.<verb>`; `details` are JSON without secrets."""
+
+    actor: Actor
+    organization_id: UUID | None
+    action: str
+    resource_type: str
+    resource_id: object = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def record(
@@ -30,43 +45,31 @@ def record(
 
     `action` is `<noun>.<verb>`; `details` must be JSON-able and free of secrets.
     """
-    record_many(
-        actor=actor,
-        organization_id=organization_id,
-        action=action,
-        resource_type=resource_type,
-        resources=[(resource_id, details or {})],
-        now=now,
-    )
+    entry = Entry(actor, organization_id, action, resource_type, resource_id, details or {})
+    record_all(entries=[entry], now=now)
 
 
-def record_many(
-    *,
-    actor: Actor,
-    organization_id: UUID | None,
-    action: str,
-    resource_type: str,
-    resources: Sequence[tuple[object, Mapping[str, Any]]],
-    now: datetime,
-) -> None:
-    """Insert one event for each `(resource id, details)`, all in one statement."""
-    AuditEvent.objects.bulk_create(
-        AuditEvent(
-            organization_id=organization_id or selectors.PLATFORM,
-            occurred_at=now,
-            actor_type=actor.type,
-            actor_id=actor.id,
-            actor_label=actor.label[:255],
-            action=action,
-            resource_type=resource_type,
-            resource_id=str(resource_id),
-            details=dict(details),
-            ip_address=actor.ip_address,
-            request_id=actor.request_id,
-        )
-        for resource_id, details in resources
+def record_all(*, entries: Sequence[Entry], now: datetime) -> None:
+    """Insert an event for each entry, all in one statement, in the caller's transaction."""
+    batches.insert(
+        [
+            AuditEvent(
+                organization_id=entry.organization_id or selectors.PLATFORM,
+                occurred_at=now,
+                actor_type=entry.actor.type,
+                actor_id=entry.actor.id,
+                actor_label=entry.actor.label[:255],
+                action=entry.action,
+                resource_type=entry.resource_type,
+                resource_id=str(entry.resource_id),
+                details=dict(entry.details),
+                ip_address=entry.actor.ip_address,
+                request_id=entry.actor.request_id,
+            )
+            for entry in entries
+        ]
     )
-    jobs.ring("audit.seal_events")
+    jobs.ring("audit.seal_events", after_seconds=SEAL_SECONDS)
 
 
 def seal_events(*, now: datetime) -> int:
@@ -106,7 +109,7 @@ def _seal_batch(*, organization_id: UUID, now: datetime) -> int:
             event, previous_hash=head.hash, position=head.position
         )
     if events:
-        AuditEvent.objects.bulk_update(events, ["position", "previous_hash", "hash"])
+        batches.update(events, ["position", "previous_hash", "hash"])
         head.sealed_at = now
         head.save(update_fields=["position", "hash", "sealed_at"])
     return len(events)

@@ -17,7 +17,15 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS_PYTHON: Final = ROOT / ".venv" / "peers" / "bin" / "python"
 EMAIL: Final = "admin@hub.example.com"
 PASSWORD: Final = "a long walk along the harbour"
-OUTSIDE: Final = ("HUB_", "DATABASE_URL", "REDIS_URL", "OPENAI_", "ANTHROPIC_", "GOOGLE_")
+OUTSIDE: Final = (
+    "HUB_",
+    "DJANGO_",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "OPENAI_",
+    "ANTHROPIC_",
+    "GOOGLE_",
+)
 READY_SECONDS: Final = 60.0
 
 
@@ -43,11 +51,11 @@ class Stage:
             yield process
 
     @contextmanager
-    def web(self, *, workers: int = 1) -> Iterator[str]:
+    def web(self, *, workers: int = 1, settings: Mapping[str, str] | None = None) -> Iterator[str]:
         """A serving web front; gives its address."""
         port = free_port()
         command = ("manage.py", "web", "--port", str(port), "--workers", str(workers))
-        with self.hub(*command, HUB_PUBLIC_URL=f"http://127.0.0.1:{port}"):
+        with self.hub(*command, HUB_PUBLIC_URL=f"http://127.0.0.1:{port}", **(settings or {})):
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: is_up(f"{url}/readyz"))
             yield url
@@ -109,7 +117,6 @@ def raise_stage(folder: Path) -> Iterator[Stage]:
             environment={
                 **kept,
                 "DATABASE_URL": running.postgres.url,
-                "HUB_DATABASE_OWNER_URL": running.postgres.owner_url,
                 "REDIS_URL": running.redis.url,
                 "HUB_DATA_DIR": str(folder),
                 "HUB_SECRET_KEY": "a key for measurements only, of no use elsewhere",
@@ -125,7 +132,7 @@ def raise_stage(folder: Path) -> Iterator[Stage]:
         subprocess.run(
             [sys.executable, "manage.py", "prepare"],
             cwd=ROOT,
-            env=dict(stage.environment),
+            env={**stage.environment, "DATABASE_URL": running.postgres.owner_url},
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -160,6 +167,12 @@ def is_up(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def is_listening(port: int) -> bool:
+    """Whether a loopback port takes connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = READY_SECONDS) -> None:

@@ -70,7 +70,7 @@ def percentile(values: Sequence[float], part: float) -> float:
 def _row(figure: Figure) -> str:
     ratio = "" if figure.beside is None else f"{figure.compared:.2f}"
     unit = figure.unit if figure.beside is None else "x"
-    beside = "" if figure.beside is None else f"{_number(figure.beside)} ({figure.peer})"
+    beside = figure.peer if figure.beside is None else f"{_number(figure.beside)} ({figure.peer})"
     met = "yes" if figure.is_met else "no"
     return (
         f"| {figure.name} | {_number(figure.hub)} {figure.unit} | {beside} |"

@@ -1,6 +1,7 @@
 """Telling what happened: durably through the outbox, or live to whoever is connected."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -8,17 +9,31 @@ from uuid import UUID
 import orjson
 import structlog
 from django.db import connection, transaction
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from redis.exceptions import RedisError
 
 from events import choices
 from events.clients import channel, live
 from events.models import OutboxEvent, OutboxHead
-from kernel import jobs
+from kernel import batches, jobs
 
 log = structlog.get_logger(__name__)
 BATCH: Final = 500
 KEPT: Final = timedelta(hours=24)
+# What travels is what was stored, unparsed.
+AS_STORED: Final = Cast("data", TextField())
 RELAY_LOCK: Final = 0x4556  # "EV": the relay's advisory lock
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event to publish; the fields are those of `publish`."""
+
+    organization_id: UUID
+    type: str
+    data: Mapping[str, Any]
+    user_id: UUID | None = None
 
 
 def publish(
@@ -35,31 +50,27 @@ def publish(
     contents. With `user_id` only that user gets it. Raises ValueError for an unknown or live
     type and for a personal type without a user, TypeError for data that JSON cannot carry.
     """
-    publish_many(organization_id=organization_id, type=type, data=[data], now=now, user_id=user_id)
+    publish_all(messages=[Message(organization_id, type, data, user_id)], now=now)
 
 
-def publish_many(
-    *,
-    organization_id: UUID,
-    type: str,  # noqa: A002 - the wire's word
-    data: Sequence[Mapping[str, Any]],
-    now: datetime,
-    user_id: UUID | None = None,
-) -> None:
-    """Like `publish`, one event for each of `data`, in their order and in one statement."""
-    kind = choices.get_type(type)
-    if kind.live or (kind.personal and user_id is None):
-        raise ValueError(f"{type} is live-only, or personal and needs a user_id.")
-    OutboxEvent.objects.bulk_create(
-        OutboxEvent(
-            organization_id=organization_id,
-            user_id=user_id,
-            type=type,
-            # Checked here: data that the relay could not send would hold up all events behind it.
-            data=orjson.loads(channel.to_json(each)),
-            occurred_at=now,
-        )
-        for each in data
+def publish_all(*, messages: Sequence[Message], now: datetime) -> None:
+    """Like `publish` for each message, in their order and in one statement."""
+    for message in messages:
+        kind = choices.get_type(message.type)
+        if kind.live or (kind.personal and message.user_id is None):
+            raise ValueError(f"{message.type} is live-only, or personal and needs a user_id.")
+    batches.insert(
+        [
+            OutboxEvent(
+                organization_id=message.organization_id,
+                user_id=message.user_id,
+                type=message.type,
+                # Checked here: what the relay could not send would hold up all events behind it.
+                data=orjson.loads(channel.to_json(message.data)),
+                occurred_at=now,
+            )
+            for message in messages
+        ]
     )
     jobs.ring("events.relay_outbox")
 
@@ -147,22 +158,22 @@ def _send_batch(*, now: datetime) -> int:
     """
     _lock()
     events = list(
-        OutboxEvent.objects.filter(sequence__isnull=False, published_at=None).order_by("sequence")[
-            :BATCH
-        ]
+        OutboxEvent.objects.filter(sequence__isnull=False, published_at=None)
+        .order_by("sequence")
+        .values_list("pk", "organization_id", "user_id", "type", AS_STORED, "sequence")[:BATCH]
     )
     if events:
         channel.publish(
             channel.encode(
-                organization_id=event.organization_id,
-                user_id=event.user_id,
-                type=event.type,
-                data=event.data,
-                sequence=event.sequence,
+                organization_id=organization_id,
+                user_id=user_id,
+                type=kind,
+                data=orjson.Fragment(data),
+                sequence=sequence,
             )
-            for event in events
+            for _, organization_id, user_id, kind, data, sequence in events
         )
-        OutboxEvent.objects.filter(pk__in=[event.pk for event in events]).update(published_at=now)
+        OutboxEvent.objects.filter(pk__in=[event[0] for event in events]).update(published_at=now)
     return len(events)
 
 

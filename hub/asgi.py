@@ -1,5 +1,6 @@
 """The ASGI application as servers import it: the front, with Django behind it."""
 
+import gc
 import os
 
 import django
@@ -10,3 +11,6 @@ django.setup()
 from hub.front.app import create_app  # noqa: E402 - it imports models, which need the line above
 
 app = create_app()
+# What is there now stays to the end: no collection needs to look at it again.
+gc.collect()
+gc.freeze()

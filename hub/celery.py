@@ -3,8 +3,27 @@
 import os
 
 from celery import Celery
+from kombu.transport import redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+
+class Deliveries(redis.QoS):
+    """What a worker has in hand. Messages only ring: one that is lost is a sweep's work.
+
+    A message that came over a connection which has been lost since is let go. Kombu 5.7 would give
+    it back or acknowledge it over that connection, and end the worker with an AttributeError.
+    """
+
+    restore_at_shutdown = False
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message, if the connection that brought it is still there."""
+        if getattr(self.channel.connection, "client", None) is not None:
+            super().ack(delivery_tag)
+
+
+redis.Channel.QoS = Deliveries
 
 app = Celery("hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -162,7 +162,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["kernel.http.json.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["kernel.http.json.OrjsonParser"],
     "DEFAULT_PAGINATION_CLASS": "kernel.http.pagination.BoundedPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["kernel.http.filtering.NamedFilters"],
     "DEFAULT_SCHEMA_CLASS": "kernel.http.schema.HubSchema",
     "EXCEPTION_HANDLER": "kernel.http.problems.handle",
     "UNAUTHENTICATED_USER": None,

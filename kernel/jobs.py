@@ -93,12 +93,15 @@ def enqueue(name: str, **arguments: Any) -> None:
     transaction.on_commit(partial(_send, task, arguments))
 
 
-def ring(name: str) -> None:
-    """Like `enqueue` without arguments, but many rings before the job starts become one message."""
+def ring(name: str, *, after_seconds: float = 0) -> None:
+    """Like `enqueue` without arguments, but many rings before the job starts become one message.
+
+    With `after_seconds` the job starts that much later, and so at most that often.
+    """
     task = current_app.tasks[name]
     waiting = (hook[1] for hook in transaction.get_connection().run_on_commit)
-    if not any(isinstance(h, partial) and h.func is _ring and h.args == (task,) for h in waiting):
-        transaction.on_commit(partial(_ring, task))
+    if not any(isinstance(h, partial) and h.func is _ring and h.args[0] is task for h in waiting):
+        transaction.on_commit(partial(_ring, task, after_seconds))
 
 
 def routes() -> dict[str, dict[str, str]]:
@@ -119,23 +122,24 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-def _ring(task: Any) -> None:
+def _ring(task: Any, after_seconds: float) -> None:
     if time.monotonic() < _silence.until:
         return
+    milliseconds = RING_MILLISECONDS + round(after_seconds * 1000)
     try:
-        first = redis_client.client().set(_doorbell(task.name), b"1", nx=True, px=RING_MILLISECONDS)
+        first = redis_client.client().set(_doorbell(task.name), b"1", nx=True, px=milliseconds)
     except RedisError as error:
         log.warning("kernel.job.not_rung", job=task.name, error=type(error).__name__)
         # One request finds out and pays for it; the sweeps find what was not rung for meanwhile.
         _silence.until = time.monotonic() + SILENCE_SECONDS
         return
     if first:
-        _send(task, {})
+        _send(task, {}, countdown=after_seconds or None)
 
 
-def _send(task: Any, arguments: dict[str, Any]) -> None:
+def _send(task: Any, arguments: dict[str, Any], **options: Any) -> None:
     try:
-        task.apply_async(kwargs=arguments, retry=False)
+        task.apply_async(kwargs=arguments, retry=False, **options)
     except (OperationalError, RedisError, OSError) as error:
         log.warning("kernel.job.not_sent", job=task.name, error=type(error).__name__)
 

@@ -43,6 +43,14 @@ class Loop:
         """Start `coroutine` from any thread; the future gives its outcome."""
         return asyncio.run_coroutine_threadsafe(self._keep(coroutine), self._loop)
 
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Start `coroutine` from the loop's own thread."""
+        # The loop holds tasks weakly; a run without this reference can vanish in mid-air.
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
     async def in_database(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -68,11 +76,7 @@ class Loop:
             self._loop.close()
 
     async def _keep(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        # The loop holds tasks weakly; a run without this reference can vanish in mid-air.
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return await task
+        return await self.start(coroutine)
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

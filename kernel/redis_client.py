@@ -10,13 +10,13 @@ from redis.retry import Retry
 
 
 @cache
-def client() -> "redis.Redis":
-    """The shared blocking client; thread-safe, connects on first use."""
+def client(*, timeout_seconds: float = 1) -> "redis.Redis":
+    """The blocking client that all share who wait as long; thread-safe, connects on first use."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         # Requests ring doorbells through it: a Redis that hangs must cost them a moment only.
-        socket_timeout=1,
-        socket_connect_timeout=1,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
         health_check_interval=30,
         # One more try covers a restarted server; the default ten hold a request for seconds.
         retry=Retry(NoBackoff(), 1),

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from kernel.http.shapes import RowOutput
 from knowledge.models import KnowledgeEntry
 
 CONTENT_CHARACTERS = 2_000_000
@@ -26,7 +27,7 @@ class EntryInput(serializers.Serializer[Any]):
     )
 
 
-class EntryOutput(serializers.ModelSerializer[KnowledgeEntry]):
+class EntryOutput(RowOutput[KnowledgeEntry]):
     """An entry, whole."""
 
     class Meta:

@@ -59,7 +59,7 @@ class Task(TenantRow):
             models.Index(fields=["agent", "-created_at"], name="task_agent"),
             # What claims read; it holds only what waits, so it stays small under any history.
             models.Index(
-                fields=["priority_rank", "available_at", "id"],
+                fields=["agent", "priority_rank", "available_at", "id"],
                 condition=models.Q(status="assigned"),
                 name="task_claimable",
             ),
@@ -68,11 +68,7 @@ class Task(TenantRow):
                 condition=models.Q(status__in=["pending", "queued"]),
                 name="task_unassigned",
             ),
-            models.Index(
-                fields=["lease_expires_at"],
-                condition=models.Q(status="in_progress"),
-                name="task_lease",
-            ),
+            # Also for lapsed leases: an index on their end would make every renewal an index write.
             models.Index(
                 fields=["agent"],
                 condition=models.Q(status="in_progress"),

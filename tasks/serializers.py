@@ -7,6 +7,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from agents.choices import ExecutionStatus
+from kernel.http.shapes import RowOutput
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
 from tasks.models import Task
 from tasks.selectors.explanations import Reason
@@ -91,11 +92,12 @@ class TaskChange(serializers.Serializer[Any]):
     deadline = serializers.DateTimeField(allow_null=True, required=False)
 
 
-class TaskOutput(serializers.ModelSerializer[Task]):
+class TaskOutput(RowOutput[Task]):
     """A task and its result."""
 
     status = serializers.ChoiceField(choices=TaskStatus.choices)
     priority = serializers.ChoiceField(choices=TaskPriority.choices)
+    method_columns = ("status", "retry_count", "available_at")
     next_attempt_at = serializers.SerializerMethodField(
         help_text="When a task that waits for its retry may run again."
     )

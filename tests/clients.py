@@ -1,7 +1,7 @@
 """A client of the REST API that speaks JSON and knows its user."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django.http import HttpResponse
 from django.test import Client
@@ -17,6 +17,11 @@ class ApiClient:
         self.user = user
         headers = {"Authorization": f"Bearer {factories.make_token(user)}"} if user else {}
         self._client = Client(headers=headers, raise_request_exception=False)
+
+    def known(self) -> Self:
+        """The same after a first request: those that follow do not ask who calls."""
+        assert self.get("/api/v1/auth/me").status_code == 200
+        return self
 
     def get(self, path: str, **query: Any) -> Any:
         """GET `path?query`."""

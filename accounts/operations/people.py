@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.errors import EmailTaken
 from accounts.models import Session, User
+from accounts.operations import callers
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import Invalid
@@ -39,6 +40,7 @@ def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> N
     user.updated_at = now
     user.save(update_fields=["password", "updated_at"])
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now, updated_at=now)
+    callers.forget(organization_id=user.organization_id)
     _record(user, "user.set_password", actor, now, {})
 
 

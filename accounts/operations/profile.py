@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import User
+from accounts.operations import callers
 from audit import operations as audit
 from kernel.actors import Actor
 
@@ -14,6 +15,7 @@ def rename_user(*, user: User, full_name: str, actor: Actor, now: datetime) -> U
     """Set the user's displayed name."""
     User.objects.filter(pk=user.pk).update(full_name=full_name, updated_at=now)
     user.full_name = full_name
+    callers.forget(organization_id=user.organization_id)
     audit.record(
         actor=actor,
         organization_id=user.organization_id,

@@ -14,6 +14,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from accounts import selectors
 from accounts.errors import AccountDisabled, CredentialsRefused, RefreshReused, TokenRefused
 from accounts.models import Session, User
+from accounts.operations import callers
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import NotFound
@@ -100,6 +101,7 @@ def log_out(*, session_id: UUID, actor: Actor, now: datetime) -> None:
         pk=session_id, organization_id=actor.organization_id, revoked_at=None
     ).update(revoked_at=now)
     if ended:
+        callers.forget(organization_id=actor.organization_id)
         audit.record(
             actor=actor,
             organization_id=actor.organization_id,
@@ -158,6 +160,7 @@ def _revoke_reused(*, claims: Token, now: datetime, ip_address: str | None) -> N
     if session is None:
         return
     Session.objects.filter(pk=session.pk, revoked_at=None).update(revoked_at=now)
+    callers.forget(organization_id=session.organization_id)
     audit.record(
         actor=selectors.actor_of(user=session.user, ip_address=ip_address),
         organization_id=session.organization_id,

@@ -1,9 +1,10 @@
 """Recording what happens in a run: opened with the claim, filled as it goes, closed once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +15,22 @@ from agents.errors import RunWithoutLease
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from cost import operations as cost
-from kernel import ids
+from kernel import batches, ids
+
+CLOSED: Final = (
+    "status",
+    "output",
+    "error",
+    "error_kind",
+    "tool_calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "duration_ms",
+    "finished_at",
+    "updated_at",
+)
+UNUSED: Final = {"calls": 0, "input": 0, "output": 0, "cost": Decimal(0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +49,7 @@ class Opening:
 
 def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[AgentExecution]:
     """Write the rows of runs about to start, in the caller's transaction."""
-    return AgentExecution.objects.bulk_create(
+    opened = [
         AgentExecution(
             id=ids.new(),
             created_at=now,
@@ -50,7 +66,9 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             input=opening.input,
         )
         for opening in openings
-    )
+    ]
+    batches.insert(opened)
+    return opened
 
 
 @transaction.atomic
@@ -136,46 +154,73 @@ class Ending:
 
 
 def close_execution(*, execution_id: UUID, ending: Ending, now: datetime) -> AgentExecution | None:
-    """Write the end of a run in the caller's transaction, once; None if it was closed before.
+    """Write the end of a run in the caller's transaction, once; None if it was closed before."""
+    return close_executions(endings={execution_id: ending}, now=now).get(execution_id)
+
+
+def close_executions(
+    *, endings: Mapping[UUID, Ending], now: datetime
+) -> dict[UUID, AgentExecution]:
+    """Write the ends of runs in the caller's transaction; those that were closed before are absent.
 
     Calls, tokens and cost come from the journal, which knows each even of a run that broke.
     """
-    spent = ExecutionStep.objects.filter(execution_id=execution_id).aggregate(
-        calls=Count("pk", filter=Q(kind=StepKind.TOOL_CALL)),
-        input=Sum("input_tokens", default=0),
-        output=Sum("output_tokens", default=0),
-        cost=Sum("cost_usd", default=Decimal(0)),
+    running = AgentExecution.objects.select_for_update(no_key=True).filter(
+        pk__in=list(endings), status=ExecutionStatus.RUNNING
     )
-    closed = AgentExecution.objects.filter(pk=execution_id, status=ExecutionStatus.RUNNING).update(
-        status=ending.status,
-        output=ending.output,
-        error=ending.error,
-        error_kind=ending.error_kind,
-        tool_calls=spent["calls"],
-        input_tokens=spent["input"],
-        output_tokens=spent["output"],
-        cost_usd=spent["cost"],
-        duration_ms=ending.duration_ms,
-        finished_at=now,
-        updated_at=now,
-    )
-    return AgentExecution.objects.get(pk=execution_id) if closed else None
+    closed = {execution.pk: execution for execution in running.only("agent_id").order_by("pk")}
+    spent = _spent(list(closed))
+    for execution in closed.values():
+        ending, used = endings[execution.pk], spent.get(execution.pk, UNUSED)
+        execution.status = ending.status
+        execution.output = ending.output
+        execution.error, execution.error_kind = ending.error, ending.error_kind
+        execution.tool_calls, execution.cost_usd = used["calls"], used["cost"]
+        execution.input_tokens, execution.output_tokens = used["input"], used["output"]
+        execution.duration_ms = ending.duration_ms
+        execution.finished_at = execution.updated_at = now
+    batches.update(list(closed.values()), CLOSED)
+    return closed
 
 
-def count_run(
-    *, agent: Agent, execution: AgentExecution, is_success: bool | None, now: datetime
+def count_runs(*, runs: Sequence[tuple[AgentExecution, bool | None]], now: datetime) -> None:
+    """Add closed runs to their agents' totals; success None counts only what the run used."""
+    by_agent: dict[UUID, list[tuple[AgentExecution, bool | None]]] = {}
+    for run in runs:
+        by_agent.setdefault(run[0].agent_id, []).append(run)
+    for agent_id in sorted(by_agent):
+        _count(agent_id, by_agent[agent_id], now)
+
+
+def _count(
+    agent_id: UUID, runs: Sequence[tuple[AgentExecution, bool | None]], now: datetime
 ) -> None:
-    """Add a closed run to its agent's totals; `is_success` None counts only what it used."""
-    Agent.objects.filter(pk=agent.pk).update(
-        tasks_completed=F("tasks_completed") + int(is_success is True),
-        tasks_failed=F("tasks_failed") + int(is_success is False),
-        total_tokens_used=F("total_tokens_used") + execution.input_tokens + execution.output_tokens,
-        total_cost_usd=F("total_cost_usd") + execution.cost_usd,
+    Agent.objects.filter(pk=agent_id).update(
+        tasks_completed=F("tasks_completed") + sum(success is True for _, success in runs),
+        tasks_failed=F("tasks_failed") + sum(success is False for _, success in runs),
+        total_tokens_used=F("total_tokens_used")
+        + sum(execution.input_tokens + execution.output_tokens for execution, _ in runs),
+        total_cost_usd=F("total_cost_usd") + sum(execution.cost_usd for execution, _ in runs),
         total_duration_ms=F("total_duration_ms")
-        + (execution.duration_ms if is_success is not None else 0),
+        + sum(execution.duration_ms for execution, success in runs if success is not None),
         last_active_at=now,
         updated_at=now,
     )
+
+
+def _spent(execution_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    steps = (
+        ExecutionStep.objects.filter(execution__in=execution_ids).order_by().values("execution_id")
+    )
+    return {
+        used["execution_id"]: dict(used)
+        for used in steps.annotate(
+            calls=Count("pk", filter=Q(kind=StepKind.TOOL_CALL)),
+            input=Sum("input_tokens"),
+            output=Sum("output_tokens"),
+            cost=Sum("cost_usd"),
+        )
+    }
 
 
 def _lock_running(execution: AgentExecution) -> None:

@@ -1,7 +1,9 @@
 """Creating, changing, starting, stopping and deleting agents (contract 003 B2)."""
 
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from threading import Lock
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -25,11 +27,17 @@ class Work(Protocol):
     def is_running(self, *, agent: Agent) -> bool:
         """Whether a run of the agent is in flight."""
 
+    def take_up(self) -> None:
+        """An agent works again: let what waited for it be claimed after the commit."""
+
     def give_back(self, *, agent: Agent, actor: Actor, now: datetime) -> int:
         """Return the agent's running work to its queue; the number of pieces."""
 
 
 WORK: Final[list[Work]] = []
+VERSIONS_KEPT: Final = 500
+_loaded: Final[OrderedDict[UUID | None, AgentVersion]] = OrderedDict()
+_loading: Final = Lock()
 
 
 @transaction.atomic
@@ -96,6 +104,8 @@ def start_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: dat
     status = AgentStatus.BUSY if is_working else AgentStatus.IDLE
     _set_activity(agent, is_active=True, status=status, now=now)
     _record(agent, "agent.start", actor, now)
+    for work in WORK:
+        work.take_up()
     return agent
 
 
@@ -138,6 +148,21 @@ def lock_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
     if agent is None:
         raise AgentNotFound
     return agent
+
+
+def load_versions(version_ids: Collection[UUID | None]) -> dict[UUID | None, AgentVersion]:
+    """Versions by id. They never change, so a process reads each of them once."""
+    with _loading:
+        known = {key: _loaded[key] for key in version_ids if key in _loaded}
+    missing = [key for key in version_ids if key is not None and key not in known]
+    if missing:
+        for version in AgentVersion.objects.filter(pk__in=missing):
+            known[version.pk] = version
+        with _loading:
+            _loaded.update(known)
+            while len(_loaded) > VERSIONS_KEPT:
+                _loaded.popitem(last=False)
+    return known
 
 
 def set_busy(*, agents: Sequence[Agent], now: datetime) -> None:

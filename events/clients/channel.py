@@ -28,7 +28,7 @@ def encode(
     organization_id: UUID,
     user_id: UUID | None,
     type: str,  # noqa: A002 - the wire's word
-    data: Mapping[str, Any],
+    data: Mapping[str, Any] | orjson.Fragment,
     sequence: int | None,
 ) -> bytes:
     """An envelope as JSON; raises TypeError for data that JSON cannot carry."""

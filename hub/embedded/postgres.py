@@ -306,6 +306,11 @@ def _stop_leftover(cluster: Path) -> None:
     if leftover is not None:
         alive = partial(processes.is_server, leftover, cluster)
         processes.stop(leftover, alive, steps=STOP)
+    # One that is busy does not notice that its postmaster was killed, and no other can start;
+    # there is nothing left to end in order.
+    for orphan in processes.find_orphans(cluster):
+        alive = partial(processes.is_server, orphan, cluster)
+        processes.stop(orphan, alive, steps=STOP[-1:])
     # Also stale when its number now belongs to another program, which PostgreSQL itself would
     # take for a running server. Shared memory still guards the data if we were wrong.
     pid_file = cluster / "postmaster.pid"

@@ -93,6 +93,11 @@ def is_server(pid: int, home: Path) -> bool:
         return False
 
 
+def find_orphans(home: Path) -> list[int]:
+    """The pids of all that works in `home`: a killed server's children may still be at it."""
+    return [pid for pid in psutil.pids() if is_server(pid, home)]
+
+
 def stop(
     pid: int, alive: Callable[[], bool], *, steps: Sequence[tuple[signal.Signals, float]]
 ) -> None:

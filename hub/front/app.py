@@ -7,12 +7,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
-from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from events.clients.channel import Envelope
@@ -20,6 +19,7 @@ from hub.front.listener import Listener
 from hub.front.sockets import EventSocket
 from hub.front.streams import TaskStreams
 from hub.front.switchboard import Switchboard
+from hub.front.threads import Threads
 from hub.front.watches import Watches
 from hub.front.whole import WholeMessages
 from hub.wsgi import application as django
@@ -90,11 +90,13 @@ class DjangoApp:
     """Django on threads."""
 
     def __init__(self) -> None:
-        threads: ASGIApp = WSGIMiddleware(django, workers=THREADS)  # type: ignore[assignment, arg-type]  # a2wsgi's own protocol types
-        self._wsgi = WholeMessages(threads)
+        self._wsgi = WholeMessages(Threads(django, count=THREADS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; a query that is not ASCII would break a2wsgi."""
+        """Pass the request on; only `/ws` takes sockets, and WSGI only queries in ASCII."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         query = scope.get("query_string", b"")
         if not query.isascii():
             scope = {**scope, "query_string": quote(query, safe=ASCII).encode()}

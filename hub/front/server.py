@@ -17,6 +17,7 @@ from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
 from hub.front.protocol import BoundedHttp
+from hub.front.wire import Wire
 
 APPLICATION: Final = "hub.asgi:app"
 BACKLOG: Final = 1024
@@ -51,7 +52,7 @@ def configure(application: ASGIApp | str, *, workers: int = 1, drain_seconds: fl
     options: dict[str, Any] = {
         "loop": "uvloop",
         "http": BoundedHttp,
-        "ws": "websockets-sansio",
+        "ws": Wire,
         "lifespan": "on",
         "ws_max_size": WEBSOCKET_MESSAGE_BYTES,
         "ws_ping_interval": PING_SECONDS,

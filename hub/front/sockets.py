@@ -13,8 +13,9 @@ from django.db import Error as DatabaseError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from accounts.errors import TokenRefused
-from hub.front import callers, database, switchboard
-from hub.front.switchboard import UNAUTHENTICATED, Line, Switchboard
+from hub.front import callers, database, switchboard, wire
+from hub.front.switchboard import UNAUTHENTICATED, Subscriber, Switchboard
+from hub.front.wire import Wire
 from kernel import clock
 from kernel.errors import Forbidden
 
@@ -24,6 +25,7 @@ CLOSE_SECONDS: Final = 2.0
 SUBSCRIPTIONS: Final = 50
 FORBIDDEN: Final = 4403
 TRY_AGAIN: Final = 1013
+PONG: Final = wire.text_frame(b'{"type":"pong"}')
 
 
 class Refused(Exception):
@@ -44,6 +46,7 @@ class EventSocket:
 
     def __init__(self, websocket: WebSocket, board: Switchboard) -> None:
         self._websocket = websocket
+        self._outlet: Wire = websocket.scope["extensions"][wire.EXTENSION]
         self._board = board
 
     async def run(self) -> None:
@@ -62,14 +65,14 @@ class EventSocket:
         else:
             await self._serve(line, expiry)
 
-    async def _identify(self) -> tuple[Line, datetime]:
+    async def _identify(self) -> tuple[Subscriber, datetime]:
         """The authenticated line and the end of its token; by query or by first message."""
         if not _is_origin_ours(self._websocket):
             raise Refused(FORBIDDEN, "This origin may not connect.")
         token = self._websocket.query_params.get("token")
         if token:
             caller, expiry = await _authenticate(token)
-            return Line(caller), expiry
+            return Subscriber(caller, self._outlet), expiry
         try:
             message = await self._read()
         except BadMessage:
@@ -77,25 +80,25 @@ class EventSocket:
         if message.get("type") != "auth":
             raise Refused(UNAUTHENTICATED, "The first message must be of type auth.")
         caller, expiry = await _authenticate(message.get("token"))
-        line = Line(caller)
+        line = Subscriber(caller, self._outlet)
         line.send(_authenticated(expiry))
         return line, expiry
 
-    async def _serve(self, line: Line, expiry: datetime) -> None:
+    async def _serve(self, line: Subscriber, expiry: datetime) -> None:
         session = Conversation(line, self._board)
         session.ends_at(expiry)
         self._board.connect(line)
-        work = [asyncio.create_task(w) for w in (self._listen(session), self._speak(line))]
-        ends: list[asyncio.Future[Any]] = [line.cut, *work]
+        talk = asyncio.create_task(self._listen(session))
+        ends: list[asyncio.Future[Any]] = [line.cut, talk]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._board.disconnect(line)
+            self._board.hang_up(line)
             session.expiry.cancel()
-            for task in work:
-                task.cancel()
-            outcomes = await asyncio.gather(*work, return_exceptions=True)
-        _report(outcomes)
+            talk.cancel()
+            (outcome,) = await asyncio.gather(talk, return_exceptions=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+            log.error("hub.front.socket_failed", exc_info=outcome)
         if line.cut.done():
             await self._close(*line.cut.result())
 
@@ -108,10 +111,6 @@ class EventSocket:
             except Refused as refusal:
                 session.line.end(refusal.code, refusal.reason)
                 return
-
-    async def _speak(self, line: Line) -> None:
-        while True:
-            await self._websocket.send_text(await line.frames.get())
 
     async def _read(self) -> dict[str, Any]:
         """The next message, bounded by the server; raises BadMessage or WebSocketDisconnect."""
@@ -141,7 +140,7 @@ class EventSocket:
 class Conversation:
     """What an authenticated client may say."""
 
-    def __init__(self, line: Line, board: Switchboard) -> None:
+    def __init__(self, line: Subscriber, board: Switchboard) -> None:
         self.line = line
         self.expiry: asyncio.TimerHandle
         self._board = board
@@ -168,7 +167,7 @@ class Conversation:
         await answer(message)
 
     async def _ping(self, _message: dict[str, Any]) -> None:
-        self.line.send('{"type":"pong"}')
+        self.line.send(PONG)
 
     async def _renew(self, message: dict[str, Any]) -> None:
         caller, expiry = await _authenticate(message.get("token"))
@@ -227,16 +226,9 @@ def _is_origin_ours(websocket: WebSocket) -> bool:
     return scheme in {"http", "https"} and host == websocket.headers.get("host")
 
 
-def _report(outcomes: list[Any]) -> None:
-    for outcome in outcomes:
-        expected = (asyncio.CancelledError, WebSocketDisconnect)
-        if isinstance(outcome, BaseException) and not isinstance(outcome, expected):
-            log.error("hub.front.socket_failed", exc_info=outcome)
-
-
-def _authenticated(expiry: datetime) -> str:
+def _authenticated(expiry: datetime) -> bytes:
     return _frame("authenticated", {"expires_at": expiry.isoformat()})
 
 
-def _frame(kind: str, data: dict[str, Any]) -> str:
-    return orjson.dumps({"type": kind, "data": data}).decode()
+def _frame(kind: str, data: dict[str, Any]) -> bytes:
+    return wire.text_frame(orjson.dumps({"type": kind, "data": data}))

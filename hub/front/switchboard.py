@@ -1,4 +1,4 @@
-"""Who listens to what: from one event to the queues of the sockets that may have it."""
+"""Who listens to what: from one event to the sockets that may have it."""
 
 import asyncio
 from collections import defaultdict
@@ -13,39 +13,49 @@ from django.db import Error as DatabaseError
 
 from events import choices
 from events.clients.channel import Envelope
-from hub.front import callers, database
+from hub.front import callers, database, wire
 from hub.front.callers import Caller
+from hub.front.wire import Wire
 from kernel import clock
 
 log = structlog.get_logger(__name__)
-QUEUED_FRAMES: Final = 256
 RECHECK_SECONDS: Final = 5.0
 UNAUTHENTICATED: Final = 4401
 TOO_SLOW: Final = 4408
 
 
 class Line:
-    """One authenticated socket: its caller, its subscriptions and what waits to be sent to it."""
+    """One authenticated socket or stream: its caller, and the way to end it."""
 
     door = callers.CONNECT
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
-        self.patterns: set[str] = set()
-        self.frames: asyncio.Queue[str] = asyncio.Queue(QUEUED_FRAMES)
         self.cut: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
-    def send(self, frame: str) -> None:
-        """Queue a frame; whoever does not read fast enough to have room is cut off."""
-        try:
-            self.frames.put_nowait(frame)
-        except asyncio.QueueFull:
+    def end(self, code: int, reason: str) -> None:
+        """Have it closed; only the first call counts."""
+        if not self.cut.done():
+            self.cut.set_result((code, reason))
+
+
+class Subscriber(Line):
+    """A socket with its subscriptions."""
+
+    def __init__(self, caller: Caller, outlet: Wire) -> None:
+        super().__init__(caller)
+        self.patterns: set[str] = set()
+        self._outlet = outlet
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame at once, or as soon as the client reads; whoever reads too slowly is cut."""
+        if not self.cut.done() and not self._outlet.send_frame(frame):
             self.end(TOO_SLOW, "Too slow. Connect again and read the current state.")
 
     def end(self, code: int, reason: str) -> None:
-        """Have the socket closed; only the first call counts."""
-        if not self.cut.done():
-            self.cut.set_result((code, reason))
+        """Have it closed, and nothing sent before that any more."""
+        super().end(code, reason)
+        self._outlet.drop_frames()
 
 
 class Switchboard:
@@ -53,39 +63,43 @@ class Switchboard:
 
     def __init__(self) -> None:
         self._lines: set[Line] = set()
-        self._listeners: defaultdict[tuple[UUID, str], set[Line]] = defaultdict(set)
+        self._subscribers: defaultdict[tuple[UUID, str], set[Subscriber]] = defaultdict(set)
 
     def connect(self, line: Line) -> None:
         """Have the line's session looked after."""
         self._lines.add(line)
 
     def disconnect(self, line: Line) -> None:
-        """Forget the line and its subscriptions."""
+        """The opposite of `connect`."""
         self._lines.discard(line)
-        for pattern in tuple(line.patterns):
-            self.unsubscribe(line, pattern)
 
-    def subscribe(self, line: Line, pattern: str) -> None:
+    def subscribe(self, line: Subscriber, pattern: str) -> None:
         """Deliver events that match `pattern` to the line, as far as its caller may read them."""
         line.patterns.add(pattern)
-        self._listeners[line.caller.organization_id, pattern].add(line)
+        self._subscribers[line.caller.organization_id, pattern].add(line)
 
-    def unsubscribe(self, line: Line, pattern: str) -> None:
+    def unsubscribe(self, line: Subscriber, pattern: str) -> None:
         """The opposite of `subscribe`."""
         line.patterns.discard(pattern)
         key = (line.caller.organization_id, pattern)
-        self._listeners[key].discard(line)
-        if not self._listeners[key]:
-            del self._listeners[key]
+        self._subscribers[key].discard(line)
+        if not self._subscribers[key]:
+            del self._subscribers[key]
+
+    def hang_up(self, line: Subscriber) -> None:
+        """Disconnect the line and end its subscriptions."""
+        self.disconnect(line)
+        for pattern in tuple(line.patterns):
+            self.unsubscribe(line, pattern)
 
     def deliver(self, event: Envelope) -> None:
-        """Queue one event for everybody who subscribed and may read it; serialised once."""
-        lines: set[Line] = set()
+        """Send one event to everybody who subscribed and may read it; one frame serves all."""
+        lines: set[Subscriber] = set()
         for pattern in _patterns(event.type):
-            lines |= self._listeners.get((event.organization_id, pattern), set())
+            lines |= self._subscribers.get((event.organization_id, pattern), set())
         entitled = [line for line in lines if _may_read(line.caller, event)]
         if entitled:
-            frame = orjson.dumps({"type": event.type, "data": event.data}).decode()
+            frame = wire.text_frame(orjson.dumps({"type": event.type, "data": event.data}))
             for line in entitled:
                 line.send(frame)
 

@@ -5,8 +5,9 @@ import asyncio
 import secrets
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from hub.front.threads import Answer, Threads
 from kernel.errors import DomainError
 from kernel.http import problems
 
@@ -37,16 +38,15 @@ class Gone(Exception):
 
 
 class WholeMessages:
-    """Puts `app` (which blocks a thread per request) behind buffers for body and answer."""
+    """Puts Django, which holds a thread per request, behind buffers for body and answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read, let the app answer, write."""
+        """Read, let Django answer, write."""
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _read(receive, declared=_declared(scope))
+            body = await _read(receive, declared=_declared(scope))
         except TooLarge as refusal:
             await _refuse(send, refusal)
         except TimeoutError:
@@ -54,45 +54,19 @@ class WholeMessages:
         except Gone:
             return
         else:
-            await self._answer(_with_length(scope, len(body)), body, receive, send)
-
-    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        waiting: asyncio.Queue[Message | None] = asyncio.Queue()
-        replayed = False
-
-        async def replay() -> Message:
-            nonlocal replayed
-            if replayed:
-                return await receive()
-            replayed = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def keep(message: Message) -> None:
-            waiting.put_nowait(message)
-
-        async def write() -> None:
-            while (message := await waiting.get()) is not None:
-                await send(message)
-
-        writer = asyncio.create_task(write())
-        try:
-            await self._app(scope, replay, keep)
-            waiting.put_nowait(None)
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await writer
-        except TimeoutError:
-            return  # the server closes the connection of an answer that never ended
-        finally:
-            writer.cancel()
+            await _write(send, await self._threads.answer(scope, body))
 
 
 async def _read(receive: Receive, *, declared: int) -> bytes:
     if declared > LIMIT:
         raise TooLarge
+    now = asyncio.get_running_loop().time
+    deadline = now() + BODY_SECONDS
     pieces: list[bytes] = []
     size = 0
     while True:
-        message = await asyncio.wait_for(receive(), IDLE_SECONDS)
+        async with asyncio.timeout_at(min(deadline, now() + IDLE_SECONDS)):
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         pieces.append(message.get("body", b""))
@@ -103,21 +77,19 @@ async def _read(receive: Receive, *, declared: int) -> bytes:
             return b"".join(pieces)
 
 
+async def _write(send: Send, answer: Answer) -> None:
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body})
+    except TimeoutError:
+        return  # the server closes the connection of an answer that was not read
+
+
 def _declared(scope: Scope) -> int:
-    value = dict(scope["headers"]).get(b"content-length", b"0")
+    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     return int(value) if value.isdigit() else 0
-
-
-def _with_length(scope: Scope, length: int) -> Scope:
-    """The scope of a body that came whole: chunks have a length now, or Django reads none."""
-    kept = [
-        (name, value)
-        for name, value in scope["headers"]
-        if name not in {b"content-length", b"transfer-encoding"}
-    ]
-    if length:
-        kept.append((b"content-length", str(length).encode()))
-    return {**scope, "headers": kept}
 
 
 async def _refuse(send: Send, refusal: DomainError) -> None:

@@ -1,5 +1,6 @@
 """Pages: bounded, in a fixed order, honest about how much there is."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,18 +17,26 @@ MAX_LIMIT: Final = 200
 EXACT_TOTAL: Final = 10_000
 
 
+Read = Callable[[QuerySet[Any]], QuerySet[Any]]
+
+
 class BoundedPagination(BasePagination):
     """`{items, total, total_exact, limit, offset, next}`; `skip` is another name for `offset`."""
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """The asked page of `queryset`, which must be ordered down to its primary key."""
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None, read: Read | None = None
+    ) -> list[Any]:
+        """The asked page of `queryset`, which must be ordered down to its primary key.
+
+        `read` says as what the rows are read; it does not touch how they are counted.
+        """
         if not queryset.query.order_by or str(queryset.query.order_by[-1]).lstrip("-") != "pk":
             raise ImproperlyConfigured(f"{type(view).__name__} lists rows in no fixed order.")
         self.request = request
         self.limit = whole(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         name = "offset" if "offset" in request.query_params else "skip"
         self.offset = whole(request, name, default=0, low=0, high=1_000_000)
-        rows = list(queryset[self.offset : self.offset + self.limit + 1])
+        rows = list((read or _same)(queryset)[self.offset : self.offset + self.limit + 1])
         self.more = len(rows) > self.limit
         self.total, self.total_exact = self._total(queryset, len(rows))
         return rows[: self.limit]
@@ -93,6 +102,10 @@ class BoundedPagination(BasePagination):
         query.pop("skip", None)
         query["limit"], query["offset"] = str(self.limit), str(self.offset + self.limit)
         return f"{self.request.path}?{query.urlencode()}"
+
+
+def _same(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows
 
 
 def whole(request: Request, name: str, *, default: int, low: int, high: int) -> int:

@@ -14,7 +14,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from kernel.actors import Actor
 from kernel.errors import Invalid
-from kernel.http import idempotency
+from kernel.http import idempotency, shapes
+from kernel.http.pagination import BoundedPagination
 
 
 class HubViewSet(GenericViewSet[Any]):
@@ -70,14 +71,20 @@ class HubViewSet(GenericViewSet[Any]):
 
     def read(self, serializer: type[BaseSerializer[Any]], *, partial: bool = False) -> Any:
         """The validated body; raises DRF's ValidationError (422)."""
-        asked = serializer(data=self.request.data, partial=partial)
+        if not partial:
+            return shapes.check(serializer, self.request.data)
+        asked = serializer(data=self.request.data, partial=True)
         asked.is_valid(raise_exception=True)
         return asked.validated_data
 
     def page(self, rows: QuerySet[Any], output: type[BaseSerializer[Any]]) -> Response:
         """One page of `rows` in the list envelope, filtered by the view's `filterset_class`."""
-        chosen = self.paginate_queryset(self.filter_queryset(rows))
-        return self.get_paginated_response(output(chosen, many=True).data)
+        listing = shapes.listing(output)
+        pages = cast("BoundedPagination", self.paginator)
+        chosen = pages.paginate_queryset(
+            self.filter_queryset(rows), self.request, view=self, read=listing.read
+        )
+        return pages.get_paginated_response(listing.show(chosen))
 
     def _load_subject(self, value: Any) -> bool:
         try:

@@ -1,16 +1,19 @@
 """How attempts end: answered, failed, taken away. Every write names its fencing token."""
 
 import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
-from agents.choices import ExecutionStatus
+from agents.choices import AgentStatus, ExecutionStatus
 from agents.models import Agent, AgentExecution
 from agents.operations import executions, registry
 from agents.runtime.spec import FailureKind, RunFailure, RunResult
-from kernel import jobs
+from kernel import batches, jobs
 from kernel.actors import SYSTEM, Actor
 from tasks.choices import AttemptOutcome, TaskStatus
 from tasks.errors import LeaseLost
@@ -21,6 +24,31 @@ from tasks.operations.claims import Claim
 FIRST_BACKOFF_SECONDS: Final = 2.0
 LONGEST_BACKOFF_SECONDS: Final = 300.0
 LONGEST_ASKED_SECONDS: Final = 3600.0  # a provider that asks for more is asked again anyway
+READ_OF_AGENT: Final = ("organization", "name", "status")
+SETTLED: Final = (
+    "status",
+    "result",
+    "error",
+    "error_kind",
+    "progress_percent",
+    "completed_at",
+    "actual_duration_seconds",
+    "cost_tokens",
+    "cost_usd",
+    "available_at",
+    "retry_count",
+    "lease_expires_at",
+    "resumes_execution_id",
+    "updated_at",
+)
+UNREAD: Final = (
+    "created_at",
+    "description",
+    "instructions",
+    "required_tools",
+    "output_files",
+    "metadata",
+)
 OUTCOMES: Final = {
     "success": AttemptOutcome.SUCCEEDED,
     "error": AttemptOutcome.FAILED,
@@ -31,38 +59,59 @@ OUTCOMES: Final = {
 RESUMED: Final = frozenset({AttemptOutcome.LOST, AttemptOutcome.RETURNED})
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A run that ended, and how."""
+
+    claim: Claim
+    result: RunResult
+
+
 def settle_attempt(*, claim: Claim, result: RunResult, now: datetime) -> Task:
     """Write the end of a run, all of it or nothing. Raises LeaseLost for a late worker."""
-    agent = _lock_agent(claim)
-    task = _lock_claimed(claim)
-    execution = executions.close_execution(
-        execution_id=claim.execution.pk, ending=_ending(result), now=now
-    )
-    if execution is None:
+    settled = settle_attempts(settlements=[Settlement(claim, result)], now=now)
+    if not settled:
         raise LeaseLost
-    _end_attempt(task, OUTCOMES[result.status], result.error.message if result.error else "", now)
-    _add_cost(task, execution)
-    task.resumes_execution_id = None
-    if result.error is None:
-        _complete(task, result.output, now)
-    elif result.error.kind == FailureKind.TOOL_OUTCOME_UNKNOWN:
-        _ask_a_person(task, result.error, execution)
-    else:
-        _fail_or_retry(task, result.error, execution, now)
-    _save(task, claim.fencing_token, now)
-    ended = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
-    executions.count_run(
-        agent=agent,
-        execution=execution,
-        is_success=result.error is None if ended else None,
+    return settled[claim.attempt_id]
+
+
+@transaction.atomic
+def settle_attempts(*, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, Task]:
+    """Write the ends of runs in one transaction; gives the tasks by their attempts.
+
+    Those that are absent came late: somebody else has their task by now, and nothing is written.
+    """
+    agents = _lock_agents({each.claim.agent_id for each in settlements})
+    tasks = _lock_claimed([each.claim for each in settlements])
+    closed = executions.close_executions(
+        endings={
+            each.claim.execution.pk: _ending(each.result)
+            for each in settlements
+            if each.claim.attempt_id in tasks
+        },
         now=now,
     )
-    _rest(agent, now)
-    actor = Actor(type="agent", id=str(agent.pk), label=agent.name)
-    details = {"execution": str(execution.pk), "error": task.error_kind}
-    records.moved(task, TaskStatus.IN_PROGRESS, actor, now, details)
-    return task
+    settled = [each for each in settlements if each.claim.execution.pk in closed]
+    _end_attempts({each.claim.attempt_id: each.result for each in settled}, now)
+    for each in settled:
+        _conclude(tasks[each.claim.attempt_id], each.result, closed[each.claim.execution.pk], now)
+    _save([tasks[each.claim.attempt_id] for each in settled])
+    executions.count_runs(
+        runs=[
+            (closed[each.claim.execution.pk], _success(tasks[each.claim.attempt_id], each.result))
+            for each in settled
+        ],
+        now=now,
+    )
+    _rest(agents.values(), now)
+    records.moved_all(
+        [
+            _move(tasks[each.claim.attempt_id], agents[each.claim.agent_id], each.claim)
+            for each in settled
+        ],
+        now,
+    )
+    return {each.claim.attempt_id: tasks[each.claim.attempt_id] for each in settled}
 
 
 @transaction.atomic
@@ -71,13 +120,15 @@ def return_attempt(*, claim: Claim, now: datetime) -> None:
 
     Raises LeaseLost if it was not ours any more.
     """
-    agent = _lock_agent(claim)
-    task = _lock_claimed(claim)
+    agents = _lock_agents({claim.agent_id})
+    task = _lock_claimed([claim]).get(claim.attempt_id)
+    if task is None:
+        raise LeaseLost
     fence_off(task, AttemptOutcome.RETURNED, now)
     requeue(task, now)
     task.updated_at = now
     task.save()
-    _rest(agent, now)
+    _rest(agents.values(), now)
     records.moved(task, TaskStatus.IN_PROGRESS, SYSTEM, now, {"reason": "worker shut down"})
 
 
@@ -92,7 +143,9 @@ def fence_off(task: Task, outcome: AttemptOutcome, now: datetime) -> None:
     if attempt is None:
         return
     reason = _REASONS[outcome]
-    _end_attempt(task, outcome, reason, now)
+    attempt.outcome, attempt.error = outcome, reason
+    attempt.finished_at = attempt.updated_at = now
+    attempt.save(update_fields=["outcome", "error", "finished_at", "updated_at"])
     execution = AgentExecution.objects.filter(attempt_id=attempt.pk).first()
     if execution is None:
         return
@@ -101,13 +154,14 @@ def fence_off(task: Task, outcome: AttemptOutcome, now: datetime) -> None:
         status=ExecutionStatus.CANCELLED,
         error=reason,
         error_kind=outcome,
-        duration_ms=int((now - attempt.created_at) / timedelta(milliseconds=1)),
+        # `now` was read before the lock was waited for, during which the attempt may have begun.
+        duration_ms=max(0, int((now - attempt.created_at) / timedelta(milliseconds=1))),
     )
     closed = executions.close_execution(execution_id=execution.pk, ending=ending, now=now)
     if closed is not None:
         _add_cost(task, closed)
         if task.agent is not None:
-            executions.count_run(agent=task.agent, execution=closed, is_success=None, now=now)
+            executions.count_runs(runs=[(closed, None)], now=now)
 
 
 def requeue(task: Task, now: datetime) -> None:
@@ -121,7 +175,7 @@ def requeue(task: Task, now: datetime) -> None:
 def rest_agent(*, task: Task, now: datetime) -> None:
     """Show the (locked) agent of `task` as idle if this was its last piece of work."""
     if task.agent_id:
-        _rest(Agent.objects.get(pk=task.agent_id), now)
+        _rest([Agent.objects.get(pk=task.agent_id)], now)
 
 
 def fail(task: Task, kind: str, message: str, now: datetime) -> None:
@@ -139,33 +193,66 @@ _REASONS: Final = {
 }
 
 
-def _lock_agent(claim: Claim) -> Agent:
+def _lock_agents(agent_ids: set[UUID]) -> dict[UUID, Agent]:
     # Soft-deleted or stopped agents too: what they began is still written down.
-    return Agent.objects.select_for_update(no_key=True, of=("self",)).get(pk=claim.agent_id)
+    rows = Agent.objects.select_for_update(no_key=True).filter(pk__in=agent_ids)
+    return {agent.pk: agent for agent in rows.only(*READ_OF_AGENT).order_by("pk")}
 
 
-def _lock_claimed(claim: Claim) -> Task:
-    task = (
+def _lock_claimed(claims: Sequence[Claim]) -> dict[UUID, Task]:
+    """The tasks still held under `claims`, by the claim's attempt."""
+    by_token = {(claim.task_id, claim.fencing_token): claim.attempt_id for claim in claims}
+    rows = (
         Task.objects.select_for_update(no_key=True)
-        .filter(
-            pk=claim.task_id,
-            status=TaskStatus.IN_PROGRESS,
-            fencing_token=claim.fencing_token,
+        .filter(pk__in={claim.task_id for claim in claims}, status=TaskStatus.IN_PROGRESS)
+        .defer(*UNREAD)
+        .order_by("pk")
+    )
+    return {
+        by_token[task.pk, task.fencing_token]: task
+        for task in rows
+        if (task.pk, task.fencing_token) in by_token
+    }
+
+
+def _end_attempts(results: Mapping[UUID, RunResult], now: datetime) -> None:
+    attempts = [
+        TaskAttempt(
+            id=attempt_id,
+            outcome=OUTCOMES[result.status],
+            error=result.error.message if result.error else "",
+            finished_at=now,
+            updated_at=now,
         )
-        .first()
-    )
-    if task is None:
-        raise LeaseLost
-    return task
+        for attempt_id, result in results.items()
+    ]
+    batches.update(attempts, ["outcome", "error", "finished_at", "updated_at"])
 
 
-def _end_attempt(task: Task, outcome: AttemptOutcome, error: str, now: datetime) -> None:
-    TaskAttempt.objects.filter(task=task, outcome=AttemptOutcome.RUNNING).update(
-        outcome=outcome,
-        error=error,
-        finished_at=now,
-        updated_at=now,
-    )
+def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: datetime) -> None:
+    """What the end of its run makes of a task."""
+    _add_cost(task, execution)
+    task.resumes_execution_id = None
+    task.lease_expires_at = None
+    task.updated_at = now
+    if result.error is None:
+        _complete(task, result.output, now)
+    elif result.error.kind == FailureKind.TOOL_OUTCOME_UNKNOWN:
+        _ask_a_person(task, result.error, execution)
+    else:
+        _fail_or_retry(task, result.error, execution, now)
+
+
+def _success(task: Task, result: RunResult) -> bool | None:
+    """Whether the agent completed or failed a task; None while the task goes on."""
+    ended = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
+    return result.error is None if ended else None
+
+
+def _move(task: Task, agent: Agent, claim: Claim) -> records.Move:
+    actor = Actor(type="agent", id=str(agent.pk), label=agent.name)
+    details = {"execution": str(claim.execution.pk), "error": task.error_kind}
+    return records.Move(task, TaskStatus.IN_PROGRESS, actor, details)
 
 
 def _ending(result: RunResult) -> executions.Ending:
@@ -225,34 +312,23 @@ def backoff(retries: int, retry_after_seconds: float | None) -> timedelta:
     return timedelta(seconds=max(jittered, min(retry_after_seconds or 0, LONGEST_ASKED_SECONDS)))
 
 
-def _save(task: Task, fencing_token: int, now: datetime) -> None:
-    task.updated_at = now
-    task.lease_expires_at = None
-    changed = Task.objects.filter(pk=task.pk, fencing_token=fencing_token).update(
-        **{
-            name: getattr(task, name)
-            for name in (
-                "status",
-                "result",
-                "error",
-                "error_kind",
-                "progress_percent",
-                "completed_at",
-                "actual_duration_seconds",
-                "cost_tokens",
-                "cost_usd",
-                "available_at",
-                "retry_count",
-                "lease_expires_at",
-                "resumes_execution_id",
-                "updated_at",
-            )
-        }
-    )
-    if changed != 1:
+def _save(tasks: Sequence[Task]) -> None:
+    written = batches.update(tasks, SETTLED, where=["id", "fencing_token"])
+    if len(written) != len(tasks):
         raise LeaseLost
 
 
-def _rest(agent: Agent, now: datetime) -> None:
-    if not Task.objects.filter(agent=agent, status=TaskStatus.IN_PROGRESS).exists():
-        registry.set_idle(agent=agent, now=now)
+def _rest(agents: Iterable[Agent], now: datetime) -> None:
+    """Show those of the locked agents as idle that have nothing in progress."""
+    busy = [agent for agent in agents if agent.status == AgentStatus.BUSY]
+    if not busy:
+        return
+    working = set(
+        Task.objects.filter(agent__in=busy, status=TaskStatus.IN_PROGRESS)
+        .order_by()
+        .values_list("agent_id", flat=True)
+        .distinct()
+    )
+    for agent in busy:
+        if agent.pk not in working:
+            registry.set_idle(agent=agent, now=now)

@@ -1,6 +1,7 @@
 """What is written beside every change of a task: the audit row and the event."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -23,6 +24,16 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A task that went from status `before` to its present one, and who moved it."""
+
+    task: Task
+    before: str
+    actor: Actor
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
 def moved(
     task: Task,
     before: str,
@@ -31,14 +42,26 @@ def moved(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Record that `task` went from status `before` to its present one."""
-    note(
-        task,
-        ACTIONS.get(task.status, "task.update"),
-        ENDINGS.get(task.status, "task.updated"),
-        actor=actor,
+    moved_all([Move(task, before, actor, details or {})], now)
+
+
+def moved_all(moves: Sequence[Move], now: datetime) -> None:
+    """An audit row and an event for each move, in two statements."""
+    audit.record_all(
+        entries=[
+            audit.Entry(
+                actor=move.actor,
+                organization_id=move.task.organization_id,
+                action=ACTIONS.get(move.task.status, "task.update"),
+                resource_type="task",
+                resource_id=move.task.pk,
+                details={"from": move.before, "to": move.task.status, **move.details},
+            )
+            for move in moves
+        ],
         now=now,
-        details={"from": before, "to": task.status, **(details or {})},
     )
+    _publish([(ENDINGS.get(m.task.status, "task.updated"), m.task) for m in moves], now)
 
 
 def note(
@@ -60,24 +83,33 @@ def note(
         details=details,
         now=now,
     )
-    events.publish(organization_id=task.organization_id, type=event, data=shown(task), now=now)
+    _publish([(event, task)], now)
 
 
 def created(tasks: Sequence[Task], *, actor: Actor, now: datetime) -> None:
-    """An audit row and an event for each new task of one organization, in two statements."""
-    organization_id = tasks[0].organization_id
-    audit.record_many(
-        actor=actor,
-        organization_id=organization_id,
-        action="task.create",
-        resource_type="task",
-        resources=[(task.pk, {"title": task.title}) for task in tasks],
+    """An audit row and an event for each new task, in two statements."""
+    audit.record_all(
+        entries=[
+            audit.Entry(
+                actor=actor,
+                organization_id=task.organization_id,
+                action="task.create",
+                resource_type="task",
+                resource_id=task.pk,
+                details={"title": task.title},
+            )
+            for task in tasks
+        ],
         now=now,
     )
-    events.publish_many(
-        organization_id=organization_id,
-        type="task.created",
-        data=[shown(task) for task in tasks],
+    _publish([("task.created", task) for task in tasks], now)
+
+
+def _publish(happened: Sequence[tuple[str, Task]], now: datetime) -> None:
+    events.publish_all(
+        messages=[
+            events.Message(task.organization_id, event, shown(task)) for event, task in happened
+        ],
         now=now,
     )
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from agents.models import Agent
 from agents.operations import registry, resumption
-from kernel import jobs
+from kernel import batches, jobs
 from kernel.actors import Actor
 from kernel.errors import Conflict, Invalid
 from tasks.choices import (
@@ -140,10 +140,11 @@ def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
 
 
 def _write(tasks: list[Task], actor: Actor, now: datetime) -> list[Task]:
-    Task.objects.bulk_create(tasks)
-    records.created(tasks, actor=actor, now=now)
+    batches.insert(tasks)
+    # First, because bells ring in this order: the run is what somebody waits for.
     for bell in {"tasks.claim_tasks" if task.agent_id else "tasks.sweep_tasks" for task in tasks}:
         jobs.ring(bell)
+    records.created(tasks, actor=actor, now=now)
     return tasks
 
 

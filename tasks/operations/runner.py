@@ -1,10 +1,11 @@
-"""A worker process's runs: claimed in batches, on one event loop, all leases kept at once."""
+"""A worker process's runs: claimed and ended in batches, on one event loop, leases kept at once."""
 
 import asyncio
 import os
 import socket
 import threading
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -19,10 +20,11 @@ from kernel import clock, loop
 from tasks.errors import LeaseLost
 from tasks.operations import claims, endings
 from tasks.operations.claims import Claim
+from tasks.operations.settling import Settling
 
 log = structlog.get_logger(__name__)
-CLAIM_BATCH: Final = 50
-WATCH_SECONDS: Final = 1.0
+CLAIM_BATCH: Final = 100
+WATCH_SECONDS: Final = 0.5
 
 
 class RunAgent(Protocol):
@@ -45,10 +47,11 @@ class Runner:
         self._run_agent = run_agent
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._capacity: int = settings.HUB_WORKER_RUNS
-        self._lease = settings.HUB_LEASE
+        self._lease: timedelta = settings.HUB_LEASE
         self._claiming = threading.Lock()
         self._runs: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
         self._promised = 0  # claimed, but not on the loop yet
+        self._settling = Settling(self._lease, clock.now)
         self._stopping = False
         self._watching = False
 
@@ -57,15 +60,16 @@ class Runner:
         claimed = 0
         with self._claiming:
             while not self._stopping and (free := self._free()) > 0:
+                asked = min(free, CLAIM_BATCH)
                 batch = claims.claim_tasks(
-                    worker=self.name, limit=min(free, CLAIM_BATCH), lease=self._lease, now=now
+                    worker=self.name, limit=asked, lease=self._lease, now=now
                 )
-                if not batch:
+                if batch:
+                    claimed += len(batch)
+                    self._promised += len(batch)
+                    loop.get().submit(self._begin(batch))
+                if len(batch) < asked:
                     break
-                claimed += len(batch)
-                self._promised += len(batch)
-                for claim in batch:
-                    loop.get().submit(self._drive(claim))
             if claimed and not self._watching:
                 self._watching = True
                 loop.get().submit(self._watch())
@@ -76,46 +80,48 @@ class Runner:
         self._stopping = True
 
     def _free(self) -> int:
-        return self._capacity - len(self._runs) - self._promised
+        return self._capacity - len(self._runs) - self._promised - len(self._settling)
+
+    async def _begin(self, batch: Sequence[Claim]) -> None:
+        for claim in batch:
+            self._runs[claim.attempt_id] = (claim, loop.get().start(self._drive(claim)))
+        self._promised -= len(batch)
 
     async def _drive(self, claim: Claim) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("A run needs an event loop.")
-        self._runs[claim.attempt_id] = (claim, task)
-        self._promised -= 1
         try:
             with structlog.contextvars.bound_contextvars(
                 task_id=str(claim.task_id), attempt_id=str(claim.attempt_id)
             ):
-                await self._run(claim)
+                result = await self._run(claim)
         finally:
+            # From here on the watch must not cancel it: what ended looks like what was taken away.
             self._runs.pop(claim.attempt_id, None)
-        if not self._stopping:
-            await loop.get().in_database(self.hear, now=clock.now())
+        if result is not None:
+            await self._settle(claim, result)
 
-    async def _run(self, claim: Claim) -> None:
-        database = loop.get().in_database
+    async def _run(self, claim: Claim) -> RunResult | None:
         try:
-            result = await self._run_agent(
+            return await self._run_agent(
                 execution=claim.execution, version=claim.version, deadline=claim.deadline
             )
         except RunWithoutLease:
             log.info("tasks.run.lease_lost")
-            return
+            return None
         except asyncio.CancelledError:
             # The lease was lost, or the process stops; in the first case this is refused.
             await asyncio.shield(self._give_back(claim))
             raise
         except Exception:
             log.exception("tasks.run.broke")
-            result = _broke()
-        # From here on the watch must not cancel it: a settled task looks like one taken away.
-        self._runs.pop(claim.attempt_id, None)
-        try:
-            await database(endings.settle_attempt, claim=claim, result=result, now=clock.now())
-        except LeaseLost:
-            log.info("tasks.run.lease_lost")
+            return _broke()
+
+    async def _settle(self, claim: Claim, result: RunResult) -> None:
+        self._settling.add(endings.Settlement(claim, result))
+        if self._settling.is_running:
+            return  # whoever settles now takes this one along in the next round
+        async for _ in self._settling.run():
+            if not self._stopping:
+                await loop.get().in_database(self.hear, now=clock.now())
 
     async def _give_back(self, claim: Claim) -> None:
         try:
@@ -130,7 +136,7 @@ class Runner:
         renewed = 0.0
         now = asyncio.get_running_loop().time
         every = self._lease.total_seconds() / 3
-        while self._runs or self._promised or not self._stopping:
+        while self._runs or self._promised or self._settling or not self._stopping:
             due = now() - renewed >= every
             try:
                 await self._check(renew=due)
@@ -143,6 +149,7 @@ class Runner:
     async def _check(self, *, renew: bool) -> None:
         watched = dict(self._runs)
         held = [(claim.task_id, claim.fencing_token) for claim, _ in watched.values()]
+        held += self._settling.held() if renew else []
         if not held:
             return
         database = loop.get().in_database

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from agents.models import Agent
+from kernel import jobs
 from kernel.actors import Actor
 from tasks.choices import AttemptOutcome, TaskStatus
 from tasks.models import Task
@@ -15,6 +16,11 @@ class TaskWork:
     def is_running(self, *, agent: Agent) -> bool:
         """Whether a task of the agent is in progress."""
         return Task.objects.filter(agent=agent, status=TaskStatus.IN_PROGRESS).exists()
+
+    def take_up(self) -> None:
+        """Ring for what is assigned, and for what may find an agent now."""
+        jobs.ring("tasks.claim_tasks")
+        jobs.ring("tasks.sweep_tasks")
 
     def give_back(self, *, agent: Agent, actor: Actor, now: datetime) -> int:
         """Take the agent's running tasks from their workers; they wait for its next start."""

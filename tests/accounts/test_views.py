@@ -273,6 +273,7 @@ def test_a_malformed_refresh_is_refused(db: None, body: dict[str, Any]) -> None:
     assert ApiClient().post(REFRESH, body).status_code == 422
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_logout_ends_one_session(admin: User) -> None:
     here, there = log_in(admin.email).json(), log_in(admin.email).json()
     bearer = {"Authorization": f"Bearer {here['access']}"}
@@ -286,6 +287,7 @@ def test_a_logout_ends_one_session(admin: User) -> None:
     assert AuditEvent.objects.latest("pk").action == "auth.logout"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_person_changes_only_the_own_name(api: Api, viewer: User) -> None:
     client = api(viewer)
 

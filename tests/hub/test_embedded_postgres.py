@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -190,6 +191,20 @@ def test_a_killed_server_is_recovered(tmp_path: Path) -> None:
 
     psycopg.connect(server.url).close()
     server.stop()
+
+
+def test_a_killed_server_whose_child_is_busy_is_recovered(tmp_path: Path) -> None:
+    first = postgres.start(tmp_path)
+    with closing(psycopg.connect(first.url)) as client:
+        # It never waits for anything, so it does not see that its postmaster has gone.
+        client.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 1000000000000)")
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait()
+
+        first.restart()
+
+    psycopg.connect(first.url).close()
+    first.stop()
 
 
 def test_a_pid_file_whose_number_belongs_to_another_program_is_ignored(tmp_path: Path) -> None:

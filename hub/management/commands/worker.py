@@ -40,6 +40,8 @@ class Command(BaseCommand):
         gc.freeze()
         process = runner.serve(run_agent.run)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
+        # Celery says so only when it was asked to end; it may also have failed.
+        worker_shutdown.connect(lambda **_: process.stop(), weak=False)
         worker_shutdown.connect(_drain, weak=False)
         # Root is warned of because of pickle, which is not accepted here.
         warnings.simplefilter("ignore", SecurityWarning)

@@ -1,4 +1,4 @@
-"""Registers the tool that leaves a trace."""
+"""Registers the tool that leaves a trace, and breaks the process in the ways tests ask for."""
 
 from django.apps import AppConfig
 
@@ -11,6 +11,9 @@ class EffectsConfig(AppConfig):
     def ready(self) -> None:
         """Add the tool."""
         from agents.operations import catalogue  # noqa: PLC0415 - models must be loaded first
+        from tests.faults.effects import relay, skew  # noqa: PLC0415 - models must be loaded first
         from tests.faults.effects.tool import TOOL  # noqa: PLC0415 - models must be loaded first
 
         catalogue.register_tools([TOOL])
+        relay.install()
+        skew.install()

@@ -9,13 +9,14 @@ from typing import Any, Final
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool
 
-FILE: Final = "EFFECTS_FILE"
+FOLDER: Final = "FAULT_FOLDER"
 
 
 def append_line(_context: ToolContext, arguments: Mapping[str, Any]) -> Any:
     """Append one line, atomically; slow enough to be killed in the middle."""
     time.sleep(0.02)
-    file = os.open(Path(os.environ[FILE]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    path = Path(os.environ[FOLDER]) / "effects.txt"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, f"{arguments['line']}\n".encode())
     finally:

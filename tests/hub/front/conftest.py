@@ -1,9 +1,11 @@
 """Fixtures of the tests of the front."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from accounts import choices
 from hub.front import app, listener, sockets, switchboard, watches
 from tests.events.conftest import mortal_redis
 from tests.hub.front import peer
@@ -28,3 +30,10 @@ def front(transactional_db: None, hasty: None) -> Iterator[Front]:
     """A running front."""
     with peer.running() as running:
         yield running
+
+
+@pytest.fixture
+def withdraw(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`withdraw(permission)` takes a permission from every role."""
+    table: Any = choices.PERMISSIONS
+    return lambda permission: monkeypatch.setitem(table, permission, frozenset())

@@ -8,7 +8,6 @@ import pytest
 from django.conf import settings
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import choices
 from accounts.models import Session, User
 from accounts.operations import sessions
 from kernel import clock
@@ -24,13 +23,6 @@ def almost_over(user: User) -> str:
     """A token that ends in three to four seconds."""
     issued_at = clock.now() - AccessToken.lifetime + timedelta(seconds=4)
     return factories.make_token(user, now=issued_at)
-
-
-@pytest.fixture
-def withdraw(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """`withdraw(permission)` takes a permission from every role."""
-    table: Any = choices.PERMISSIONS
-    return lambda permission: monkeypatch.setitem(table, permission, frozenset())
 
 
 def test_a_token_in_the_first_message_opens_the_socket(front: Front, viewer: User) -> None:

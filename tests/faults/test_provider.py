@@ -1,0 +1,49 @@
+"""Providers that answer too late, for ever, or break off."""
+
+from typing import Final
+
+from tests.faults.scene import Scene, eventually, settled
+from tests.journeys import hubs
+
+SECONDS: Final = 2
+WAYS: Final = ("hang", "endless")
+
+
+def failed(scene: Scene, task_ids: list[str]) -> bool:
+    """Whether all of them are."""
+    return {scene.task(task_id)["status"] for task_id in task_ids} == {"failed"}
+
+
+def test_models_that_come_to_no_end_are_left(scene: Scene) -> None:
+    before = scene.peer.disconnects
+    impatient = scene.make_agent("impatient", timeout_seconds=SECONDS, max_concurrent_tasks=2)
+    titles = [f"{way}-{number} peer={way}" for way in WAYS for number in range(2)]
+    late = scene.make_tasks(impatient, titles, max_retries=0)
+    patient = scene.make_agent("patient")
+    deadline = scene.rows("SELECT now() + interval '3 seconds'")[0][0].isoformat()
+    overdue = scene.make_tasks(
+        patient, [f"{way}-9 peer={way}" for way in WAYS], deadline=deadline, max_retries=5
+    )
+
+    eventually(lambda: failed(scene, late + overdue))
+
+    # Two at a time and four in all: the second two had the slots of the first.
+    assert [outcome for *_, outcome in scene.attempts(impatient)] == ["timed_out"] * 4
+    assert {scene.task(task_id)["error_kind"] for task_id in late} == {"timeout"}
+    assert [outcome for *_, outcome in scene.attempts(patient)] == ["timed_out"] * 2
+    hubs.wait_for(lambda: scene.peer.disconnects >= before + 6, 10)
+    settled(scene)
+
+
+def test_a_model_that_breaks_off_is_asked_again_and_then_given_up(scene: Scene) -> None:
+    agent_id = scene.make_agent("drop")
+
+    dropped = scene.make_tasks(agent_id, ["drop-0 peer=drop"], max_retries=1)
+    eventually(lambda: failed(scene, dropped))
+
+    assert scene.task(dropped[0])["error_kind"] == "provider_unavailable"
+    assert [(number, outcome) for _, number, _, outcome in scene.attempts(agent_id)] == [
+        (1, "failed"),
+        (2, "failed"),
+    ]
+    settled(scene)

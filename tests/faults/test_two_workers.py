@@ -1,0 +1,100 @@
+"""Two workers and one task: a late one writes nothing, and no clock but the database's counts."""
+
+import signal
+import time
+from collections import Counter
+from typing import Final
+
+from tests.faults.scene import SWEEP_SECONDS, Scene, eventually, settled
+
+HOUR: Final = 3600
+EACH: Final = 2
+
+
+def assert_no_line_twice(scene: Scene, agent_id: str, name: str, expected: int) -> None:
+    """Each call was made once; one that was cut off perhaps not at all."""
+    lines = Counter(scene.lines(name))
+    assert [line for line, times in lines.items() if times > 1] == []
+    assert expected - scene.unknown_calls(agent_id) <= len(lines) <= expected
+
+
+def test_a_worker_that_was_frozen_writes_nothing_more(scene: Scene) -> None:
+    agent_id = scene.make_agent("frozen")
+    late = scene.hub.member("worker")
+
+    with scene.another_worker() as other:
+        scene.make_tasks(agent_id, [f"frozen-{n} calls=3 pause=0.2" for n in range(6)])
+        eventually(lambda: len(scene.lines("frozen")) >= 6)
+        frozen = scene.worker_of(late)
+        late.suspend()
+        try:
+            eventually(lambda: not scene.running_at(agent_id, frozen))
+            eventually(lambda: bool(scene.running_at(agent_id, scene.worker_of(other))))
+        finally:
+            late.send_signal(signal.SIGCONT)
+        settled(scene)
+
+    attempts = scene.attempts(agent_id)
+    ends = Counter(task for task, _, _, outcome in attempts if outcome == "succeeded")
+    assert (len(ends), set(ends.values())) == (6, {1})
+    assert_no_line_twice(scene, agent_id, "frozen", 18)
+    # It noticed, and works on.
+    after = scene.make_agent("thawed")
+    scene.make_tasks(after, ["thawed-0 calls=1 pause=0.02"])
+    settled(scene)
+    assert [worker for _, _, worker, _ in scene.attempts(after)] == [frozen]
+
+
+def test_workers_whose_clocks_are_an_hour_off_work_like_others(scene: Scene) -> None:
+    agent_id = scene.make_agent("skew", max_concurrent_tasks=100)
+    right = scene.hub.member("worker")
+
+    with (
+        scene.another_worker(FAULT_CLOCK_SECONDS=f"{HOUR}") as ahead,
+        scene.another_worker(FAULT_CLOCK_SECONDS=f"-{HOUR}") as behind,
+    ):
+        names = [scene.worker_of(worker) for worker in (right, ahead, behind)]
+        warm(scene, names)
+        spread(scene, agent_id, names)
+        # Long enough for a sweep with any of the clocks: nobody took a task from anybody.
+        time.sleep(SWEEP_SECONDS + 1)
+        before = scene.attempts(agent_id)
+        ahead.kill()
+        behind.kill()
+        eventually(lambda: not any(scene.running_at(agent_id, name) for name in names[1:]))
+        settled(scene)
+
+    assert {(number, outcome) for _, number, _, outcome in before} <= {
+        (1, "running"),
+        (1, "succeeded"),
+    }
+    ends = Counter((worker, outcome) for _, _, worker, outcome in scene.attempts(agent_id))
+    assert [ends[name, "lost"] > 0 for name in names] == [False, True, True]
+
+
+def warm(scene: Scene, workers: list[str]) -> None:
+    """Wait until each worker has done something."""
+    agent_id = scene.make_agent("warm")
+    number = 0
+
+    def all_did() -> bool:
+        nonlocal number
+        scene.make_tasks(agent_id, [f"warm-{number} calls=0 pause=0"])
+        number += 1
+        time.sleep(0.2)
+        return {worker for _, _, worker, _ in scene.attempts(agent_id)} >= set(workers)
+
+    eventually(all_did)
+
+
+def spread(scene: Scene, agent_id: str, workers: list[str]) -> None:
+    """Make tasks until each worker has some of them under way."""
+    number = 0
+
+    def all_have() -> bool:
+        nonlocal number
+        scene.make_tasks(agent_id, [f"skew-{number} calls=4 pause=0.5"])
+        number += 1
+        return all(len(scene.running_at(agent_id, worker)) >= EACH for worker in workers)
+
+    eventually(all_have)
