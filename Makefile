@@ -33,8 +33,8 @@ test: $(DEV) ## The one gate: format, lint, types, imports, schema, all tests
 
 check: test ## The same as make test
 
-soak: $(DEV) ## Fault tests at length: 500 runs, 20 killed workers
-	@FAULT_RUNS=500 FAULT_KILLS=20 $(BIN)/pytest tests/faults $(ARGS)
+soak: $(DEV) ## Fault tests at length: 500 runs, 40 killed workers
+	@FAULT_RUNS=500 FAULT_KILLS=20 FAULT_RECOVERIES=20 $(BIN)/pytest tests/faults $(ARGS)
 
 bench: $(DEV) $(PEERS) ## Measure beside peers: ARGS="http fanout --rounds 1"
 	@$(PYTHON) -m bench $(ARGS)

@@ -60,7 +60,7 @@ def publish() -> None:
         if word is None:
             continue
         data = {"id": subject, "agent_id": agent, "status": "in_progress"}
-        if word[1] == b"live":  # type: ignore[index]  # the client types both of its kinds
+        if word[1] == b"live":
             data["sent"] = time.monotonic_ns()
             operations.stream(organization_id=organization_id, type="task.output", data=data)
             continue

@@ -93,7 +93,7 @@ def database(url: str) -> dict[str, object]:
     parts = urlsplit(url or "postgresql://hub@127.0.0.1:5432/hub")
     query = dict(parse_qsl(parts.query))
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "kernel.postgres",
         "NAME": unquote(parts.path.lstrip("/")) or "hub",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -104,8 +104,9 @@ def database(url: str) -> dict[str, object]:
         "OPTIONS": {
             "connect_timeout": 5,
             "tcp_user_timeout": 15_000,
-            # One forgotten transaction keeps dead rows alive in every queue table.
-            "options": "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s"
+            # A forgotten transaction keeps dead rows alive in every queue table. One of a frozen
+            # process or a vanished host keeps its locks too, and holds up who takes its tasks over.
+            "options": "-c idle_in_transaction_session_timeout=10s -c statement_timeout=60s"
             " -c lock_timeout=20s",
             **query,
         },

@@ -32,6 +32,9 @@ class _Silence:
 
 
 _silence = _Silence()
+# Until when (monotonic seconds) a job that this process rang for has not begun; a worker whose
+# clock is ahead begins earlier, and then what came after waits for the sweep.
+_rung: Final[dict[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ def schedule() -> dict[str, dict[str, Any]]:
 
 
 def _ring(task: Any, after_seconds: float) -> None:
-    if time.monotonic() < _silence.until:
+    started = time.monotonic()
+    if started < max(_silence.until, _rung.get(task.name, 0.0)):
         return
     milliseconds = RING_MILLISECONDS + round(after_seconds * 1000)
     try:
@@ -135,6 +139,7 @@ def _ring(task: Any, after_seconds: float) -> None:
         return
     if first:
         _send(task, {}, countdown=after_seconds or None)
+        _rung[task.name] = started + after_seconds
 
 
 def _send(task: Any, arguments: dict[str, Any], **options: Any) -> None:

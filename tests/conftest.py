@@ -31,7 +31,7 @@ from hub.celery import app
 from hub.embedded import servers as embedded
 from hub.embedded.servers import Servers
 from hub.settings import database
-from kernel import redis_client
+from kernel import jobs, redis_client
 from tests.accounts import factories
 from tests.clients import ApiClient
 from tests.journeys import programs
@@ -62,6 +62,7 @@ def django_db_setup(servers: Servers, django_db_blocker: DjangoDbBlocker) -> Ite
 def _empty_redis(request: pytest.FixtureRequest) -> None:
     if "django_db_setup" in request.fixturenames:
         redis_client.client().flushall()
+        jobs._rung.clear()  # what was rung for is gone with it
 
 
 @pytest.fixture

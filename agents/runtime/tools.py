@@ -5,7 +5,6 @@ import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -13,10 +12,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from agents.runtime.spec import ToolContext
+from agents.runtime.threads import BlockingCalls, ThreadsExhausted
 
 OUTPUT_LIMIT_BYTES: Final = 50_000
 TRUNCATED: Final = "… [cut: the output was longer than 50 KB]"
-BLOCKING_THREADS: Final = 16
 
 SideEffect: TypeAlias = Literal["none", "read", "write"]
 Call: TypeAlias = Callable[[ToolContext, Mapping[str, Any]], Any | Awaitable[Any]]
@@ -52,10 +51,10 @@ class Tool:
 class ToolRegistry:
     """The tools of this hub by name; each app adds its own in `AppConfig.ready`."""
 
-    def __init__(self, tools: Iterable[Tool] = (), *, executor: Executor | None = None) -> None:
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         self._validators: dict[str, Draft202012Validator] = {}
-        self._executor = executor
+        self._blocking = BlockingCalls()
         for tool in tools:
             self.add(tool)
 
@@ -86,7 +85,8 @@ class ToolRegistry:
         """Check, call and bound; returns JSON-able output of at most 50 KB.
 
         Raises ToolFailed for arguments that do not fit the schema and for a timeout, and whatever
-        the tool raises. A blocking tool that timed out runs on in its thread, unheard.
+        the tool raises. A blocking tool that timed out runs on in its thread, unheard; its place
+        goes to another.
         """
         tool = self.get(name)
         if wrong := best_match(self._validators[name].iter_errors(arguments)):
@@ -104,11 +104,16 @@ class ToolRegistry:
     async def _call(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
         if inspect.iscoroutinefunction(tool.call):
             return await tool.call(context, arguments)
-        if self._executor is None:
-            # Not asyncio's default pool: name resolution waits there and must not starve.
-            self._executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="hub-tool")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, tool.call, context, arguments)
+        # Not asyncio's default pool: name resolution waits there and must not starve.
+        try:
+            made = self._blocking.submit(tool.call, context, arguments)
+        except ThreadsExhausted:
+            raise ToolFailed("The tool cannot be used now: earlier calls of tools hang.") from None
+        try:
+            return await asyncio.wrap_future(made)
+        except asyncio.CancelledError:
+            self._blocking.abandon(made)
+            raise
 
 
 def bounded(output: Any) -> Any:

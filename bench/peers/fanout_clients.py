@@ -22,7 +22,7 @@ WINDOW = 32
 BURST = 600  # events as fast as the slowest client follows
 CALM = 200  # events at a steady rate
 CALM_SECONDS = 0.05
-CONNECTING = 50  # handshakes at once
+CONNECTING = 1000  # handshakes at once, as after a restart
 TEXT, CLOSE, PING = 0x81, 0x88, 0x89
 
 
@@ -37,9 +37,9 @@ class Crowd:
         self.last_delays: list[int] = []
         self.sent: list[int] = []
         self.payloads: list[bytes] = []
-        self.waiting: dict[int, asyncio.Event] = {}
         self.redis = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"])
         self.on_complete = lambda: None
+        self.over = False
 
     def arrived(self, number: int, payload: bytes, now: int) -> None:
         """Event `number` of some client's; its content must be that of all the others."""
@@ -71,11 +71,12 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         host, _, path = self.place.partition("/")
-        transport.write(
-            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            .encode()
+        head = (
+            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
+        transport.write(head.encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.crowd.over:
@@ -96,7 +97,6 @@ class Client(asyncio.Protocol):
         self.say({"type": "auth", "token": self.token})
 
     def greet(self, data: bytes) -> None:
-        now = 0
         for _opcode, payload in self.frames(data):
             kind = json.loads(payload)["type"]
             if kind == "authenticated":
@@ -105,7 +105,7 @@ class Client(asyncio.Protocol):
                 self.step = self.count_events
                 self.ready.set_result(None)
             else:
-                raise RuntimeError(f"{payload!r} at {now}")
+                raise RuntimeError(f"{payload!r}")
 
     def count_events(self, data: bytes) -> None:
         now = time.monotonic_ns()
@@ -219,7 +219,6 @@ async def main(place: str, kind: str, file: str) -> None:
     """Connect everybody, then both measurements."""
     tokens = Path(file).read_text().split()
     crowd = Crowd(kind, len(tokens))
-    crowd.over = False
     before = used_cpu()
     connecting = await connect(crowd, place, tokens)
     connecting_cpu = used_cpu() - before

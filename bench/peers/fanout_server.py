@@ -6,7 +6,6 @@ Left out of what the hub does: sessions that end, rights, organizations, persona
 filled from a table, and clients that do not read (`broadcast` buffers for them without end).
 """
 
-import asyncio
 import os
 import sys
 from collections import defaultdict

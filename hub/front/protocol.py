@@ -53,6 +53,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_arrived()
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Another protocol speaks from here on; without its cycle this one is freed at once."""
+        super().handle_websocket_upgrade()
+        del self.parser
+
     def pause_writing(self) -> None:
         """The client does not read; it has a while to do so."""
         super().pause_writing()

@@ -63,14 +63,17 @@ class Wire(WebSocketsSansIOProtocol):
 
         A transport that closes waits for its reader, and pings have ended by then.
         """
-        self.scope["extensions"][EXTENSION] = self  # type: ignore[index, typeddict-unknown-key]
+        extensions: dict[str, Any] = dict(self.scope["extensions"] or {})
+        self.scope["extensions"] = extensions
+        extensions[EXTENSION] = self
         await super().run_asgi()
+        extensions.clear()  # a cycle would wait for the collector
         if not self.disconnected:
             self._end = self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _write(self) -> None:
-        if not self.writable.is_set():
+        if not self._waiting or not self.writable.is_set():
             return
-        frames, self._waiting = self._waiting, []
-        if frames and self.conn.state is OPEN and not self.transport.is_closing():
-            self.transport.writelines(frames)
+        if self.conn.state is OPEN and not self.transport.is_closing():
+            self.transport.writelines(self._waiting)
+        self._waiting.clear()  # not a new list: a thousand new objects an event wake the collector

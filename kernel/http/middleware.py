@@ -2,12 +2,14 @@
 
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from kernel.http import problems
@@ -78,6 +80,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 def failed(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`: says nothing of the cause; the log has it under the request id."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        # Pages ask the database outside of DRF; that it is away is no bug there either.
+        status, headers, body = problems.render(
+            error, request_id=getattr(request, "request_id", "")
+        )
+        return HttpResponse(body, status=status, headers=headers)
     return problems.answer(
         request,
         status=500,

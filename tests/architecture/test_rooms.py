@@ -10,6 +10,7 @@ WRITING_METHODS = {"create", "update", "save"}
 README_LINES = 40
 SOURCE_LINES = 400
 TEST_LINES = 500
+NAMED_BY_OTHERS = {"kernel/postgres/base.py"}  # Django loads a backend from `<ENGINE>.base`.
 # Files over the limit, with the lines they had when they were listed. May only shrink.
 OVERSIZED: dict[str, int] = {}
 
@@ -26,7 +27,7 @@ def test_no_file_is_a_drawer() -> None:
     drawers = [
         str(path)
         for path in (*house.sources(), *house.sources(tests=True))
-        if BANNED_NAMES & set(path.with_suffix("").parts)
+        if BANNED_NAMES & set(path.with_suffix("").parts) and str(path) not in NAMED_BY_OTHERS
     ]
 
     assert not drawers

@@ -64,9 +64,9 @@ def test_a_post_that_is_cut_off_and_repeated_makes_one_task(scene: Scene) -> Non
 
     with visiting(scene, agent_id, "first") as first, visiting(scene, agent_id, "second") as second:
         for _ in range(2):
+            scene.kill("web")
             enough = len(first.posted) + 3
             eventually(lambda: len(first.posted) > enough)  # noqa: B023 - called here alone
-            scene.kill("web")
 
     settled(scene)
     posted = first.posted + second.posted

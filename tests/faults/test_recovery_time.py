@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.scene import LEASE_SECONDS, SWEEP_SECONDS, Scene, eventually, settled
 
-KILLS: Final = int(os.environ.get("FAULT_RECOVERIES", "2"))
+KILLS: Final = int(os.environ.get("FAULT_RECOVERIES", "1"))
 RUNS: Final = 5
 PAUSE: Final = 0.25
 # Each call takes five pauses; the runs must outlast a renewal of their leases.
@@ -31,6 +31,7 @@ def test_runs_of_a_killed_worker_run_again(
     waits: list[float] = []
 
     for kill in range(KILLS):
+        scene.grow_up("worker")
         agent_id = scene.make_agent(f"recovery {kill}")
         scene.make_tasks(
             agent_id, [f"recovery-{n} calls={CALLS} pause={PAUSE}" for n in range(RUNS)]

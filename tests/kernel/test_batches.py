@@ -23,7 +23,7 @@ def draft(organization: Organization, **values: Any) -> Task:
 
 
 def stored(task: Task) -> dict[str, Any]:
-    return Task.objects.filter(pk=task.pk).values().get()
+    return dict(Task.objects.filter(pk=task.pk).values().get())
 
 
 def test_inserted_rows_are_as_django_would_have_written_them(organization: Organization) -> None:

@@ -125,6 +125,16 @@ def test_the_bell_rings_again_once_the_job_has_begun(calls: list[dict[str, Any]]
     assert waiting() == [{}, {}]
 
 
+def test_a_bell_may_ring_later_and_then_only_once() -> None:
+    for _ in range(3):
+        jobs.ring("kernel.note_call", after_seconds=60)
+
+    (message,) = redis_client.client().lrange(QUEUE, 0, -1)
+    assert json.loads(message)["headers"]["eta"]
+    # Until the job has begun, or nobody would ring for what came while it waited.
+    assert redis_client.client().pttl("hub:doorbell:kernel.note_call") > 60_000
+
+
 @pytest.mark.parametrize("send", [jobs.enqueue, jobs.ring])
 def test_a_misspelt_name_raises_at_once(send: Callable[[str], None]) -> None:
     with pytest.raises(KeyError) as refused:

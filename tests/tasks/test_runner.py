@@ -14,7 +14,7 @@ from agents.models import AgentExecution
 from agents.operations import catalogue, registry, run_agent
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool
-from kernel import clock, loop
+from kernel import clock, loop, redis_client
 from tasks.choices import TaskStatus
 from tasks.models import Task, TaskAttempt
 from tasks.operations import requests
@@ -76,6 +76,17 @@ def wait_until(condition: Any) -> None:
 
 def hear(runner: Runner) -> int:
     return runner.hear(now=clock.now())
+
+
+def test_a_started_agent_is_not_kept_waiting_for_the_next_sweep(home: Organization) -> None:
+    agent = make_agent(home, started=False)
+    make_task(home, agent=agent)
+    bells = [f"hub:doorbell:tasks.{verb}_tasks" for verb in ("claim", "sweep")]
+    redis_client.client().delete(*bells)
+
+    registry.start_agent(organization_id=home.pk, agent_id=agent.pk, actor=PERSON, now=clock.now())
+
+    assert redis_client.client().exists(*bells) == 2
 
 
 def test_every_task_is_run_though_slots_are_few(home: Organization, runner: Runner) -> None:

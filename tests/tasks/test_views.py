@@ -6,17 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from agents.operations import registry
 from kernel import clock
 from tasks.choices import TaskPriority, TaskStatus
 from tasks.operations import endings
-from tests.agents.factories import PERSON, answered, failed, make_agent
+from tests.agents.factories import answered, failed, make_agent
 from tests.clients import ApiClient
-from tests.tasks.factories import change, claim_all, claim_one, make_task
+from tests.tasks.factories import change, claim_one, make_task
 
 PATH = "/api/v1/tasks/"
 Api = Callable[[User | None], ApiClient]

@@ -38,8 +38,9 @@ class Front:
     @contextmanager
     def client(self, user: User, *patterns: str) -> Iterator["Client"]:
         """An authenticated socket of `user` that is subscribed to `patterns`."""
+        token = factories.make_token(user)
         with self.connect() as client:
-            assert client.ask(type="auth", token=factories.make_token(user))[0] == "authenticated"
+            assert client.ask(type="auth", token=token)[0] == "authenticated"
             for pattern in patterns:
                 client.subscribe(pattern)
             yield client

@@ -26,8 +26,10 @@ def almost_over(user: User) -> str:
 
 
 def test_a_token_in_the_first_message_opens_the_socket(front: Front, viewer: User) -> None:
+    token = factories.make_token(viewer)
+
     with front.connect() as client:
-        answer = client.ask(type="auth", token=factories.make_token(viewer))
+        answer = client.ask(type="auth", token=token)
 
         assert answer[0] == "authenticated"
         assert client.ask(type="ping") == ("pong", None)

@@ -20,9 +20,8 @@ from tests.agents.factories import make_agent
 from tests.hub.front import sse
 from tests.hub.front.peer import Front
 from tests.hub.front.runs import Run, make_task
-from tests.hub.front.test_auth import almost_over, withdraw
+from tests.hub.front.test_auth import almost_over
 
-__all__ = ["withdraw"]
 pytestmark = pytest.mark.django_db(transaction=True)
 REFUSED = "auth.token_refused"
 

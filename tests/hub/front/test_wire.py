@@ -37,11 +37,25 @@ def open_by_hand(front: Front, user: User) -> socket.socket:
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )
+    read_until(connection, b"\r\n\r\n")
     say(connection, {"type": "subscribe", "event": "task.*"})
-    received = b""
-    while b'"subscribed"' not in received:
-        received += connection.recv(4096)
+    read_until(connection, b'"subscribed"')
     return connection
+
+
+def say_for_ever(connection: socket.socket) -> None:
+    """Until the connection breaks."""
+    while True:
+        say(connection, {"type": "ping"})
+
+
+def read_until(connection: socket.socket, end: bytes) -> None:
+    """Read up to `end`, and perhaps more."""
+    received = b""
+    while end not in received:
+        part = connection.recv(4096)
+        assert part, received
+        received += part
 
 
 def say(connection: socket.socket, message: dict[str, str]) -> None:
@@ -86,8 +100,7 @@ def test_whoever_never_reads_is_cut_off_without_a_goodbye(
             stream(viewer.organization, number, "x" * 50_000)
             assert quick.numbers(1) == [number]
         with pytest.raises(OSError, match=r"reset|Broken pipe|aborted"):
-            while True:
-                say(deaf, {"type": "ping"})
+            say_for_ever(deaf)
 
 
 def test_whoever_leaves_in_the_middle_disturbs_nobody(

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.db import OperationalError
+from django.test import Client, RequestFactory
 
 from accounts.models import User
+from kernel.http import middleware
 from tests.clients import ApiClient
 
 pytestmark = pytest.mark.django_db
@@ -50,3 +52,17 @@ def test_too_many_parameters_are_a_problem(admin: User) -> None:
 
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_page_says_so_when_the_database_is_away(rf: RequestFactory) -> None:
+    def page() -> Any:
+        raise OperationalError("connection refused: user hub_app")
+
+    try:
+        page()
+    except OperationalError:
+        answer = middleware.failed(rf.get("/admin/"))
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert b"hub_app" not in answer.content
+    assert middleware.failed(rf.get("/admin/")).status_code == 500
