@@ -5,7 +5,7 @@ from kernel import clock
 from kernel.jobs import job
 
 
-@job("events.relay_outbox", queue="events", every=5)
+@job("events.relay_outbox", queue="events", every=5, linger=0.02)
 def relay_outbox(**_newer_arguments: object) -> None:
     """Send what was committed since the last ring."""
     operations.relay_outbox(now=clock.now())

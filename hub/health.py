@@ -8,12 +8,14 @@ from typing import Any, Final
 import redis
 import structlog
 from django.conf import settings
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+
+from kernel.connections import fresh
 
 log = structlog.get_logger(__name__)
 PATIENCE_SECONDS: Final = 2.0
@@ -76,17 +78,13 @@ def _database() -> str:
 
 
 def _ask_database() -> str:
-    close_old_connections()
     try:
-        if Migrations.pending():
-            return "migrations are pending"
+        with fresh():
+            return "migrations are pending" if Migrations.pending() else "ok"
     except Error as error:
         # The message may hold the address and the user; the log is the place for it.
         log.warning("hub.database.unreachable", error=type(error).__name__)
         return "unreachable"
-    finally:
-        close_old_connections()
-    return "ok"
 
 
 class Migrations:

@@ -16,7 +16,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from kernel import redis_client
+from kernel import connections, redis_client
 from kernel.errors import DomainError
 
 log = structlog.get_logger(__name__)
@@ -55,13 +55,16 @@ def job(
     *,
     queue: str = "default",
     every: float | None = None,
+    linger: float = 0,
     expected: tuple[type[DomainError], ...] = (),
 ) -> Callable[[Callable[..., Any]], Any]:
     """Register a function as the Celery task `name` (`<app>.<verb_noun>`, permanent).
 
     Arguments are keyword-only ids and scalars. `every` (seconds) puts it on the scheduler's
-    clock. Errors in `expected` are logged at info; others at error, with traceback. None are
-    retried by Celery: the sweep that finds the row again is the retry.
+    clock. `linger` (seconds) lets it wait before it looks, so that what happens at once is one
+    piece of work and the jobs that somebody waits for go first. Errors in `expected` are logged at
+    info; others at error, with traceback. None are retried by Celery: the sweep that finds the row
+    again is the retry.
     """
 
     def register(function: Callable[..., Any]) -> Any:
@@ -70,7 +73,8 @@ def job(
 
         @wraps(function)
         def run(**arguments: Any) -> None:
-            with structlog.contextvars.bound_contextvars(job=name):
+            with structlog.contextvars.bound_contextvars(job=name), connections.fresh():
+                time.sleep(linger)
                 _answer_doorbell(name)
                 try:
                     function(**arguments)

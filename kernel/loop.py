@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from kernel.connections import fresh
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -113,8 +115,5 @@ def stop(*, timeout: float) -> bool:
 
 
 def _with_fresh_connection(call: Callable[[], T]) -> T:
-    close_old_connections()
-    try:
+    with fresh():
         return call()
-    finally:
-        close_old_connections()

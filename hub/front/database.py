@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from kernel.connections import fresh
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,8 +22,5 @@ async def ask(question: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
 
 
 def _with_fresh_connection(call: Callable[[], T]) -> T:
-    close_old_connections()
-    try:
+    with fresh():
         return call()
-    finally:
-        close_old_connections()

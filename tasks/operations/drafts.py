@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from agents import selectors
 from agents.models import Agent
-from agents.operations import catalogue
+from agents.operations import catalogue, registry
 from kernel.actors import Actor
 from kernel.errors import Invalid
 from tasks.choices import PriorityRank, TaskStatus
@@ -44,11 +43,18 @@ def draft_task(
 
 
 def find_agents(organization_id: UUID, agent_ids: Iterable[UUID | None]) -> dict[UUID, Agent]:
-    """Those of the named agents that the organization has, in one query at most."""
+    """Those of the named agents that the organization has, with their versions."""
     named = {agent_id for agent_id in agent_ids if agent_id}
     if not named:
         return {}
-    rows = selectors.list_agents(organization_id=organization_id).filter(pk__in=named)
+    rows = list(
+        Agent.objects.alive()
+        .filter(organization_id=organization_id, pk__in=named)
+        .only("organization", "current_version")
+    )
+    versions = registry.load_versions({agent.current_version_id for agent in rows})
+    for agent in rows:
+        agent.current_version = versions.get(agent.current_version_id)
     return {agent.pk: agent for agent in rows}
 
 

@@ -103,14 +103,15 @@ def settle_attempts(*, settlements: Sequence[Settlement], now: datetime) -> dict
         ],
         now=now,
     )
-    _rest(agents.values(), now)
-    records.moved_all(
-        [
-            _move(tasks[each.claim.attempt_id], agents[each.claim.agent_id], each.claim)
-            for each in settled
-        ],
-        now,
-    )
+    with batches.together():
+        _rest(agents.values(), now)
+        records.moved_all(
+            [
+                _move(tasks[each.claim.attempt_id], agents[each.claim.agent_id], each.claim)
+                for each in settled
+            ],
+            now,
+        )
     return {each.claim.attempt_id: tasks[each.claim.attempt_id] for each in settled}
 
 

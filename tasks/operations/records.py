@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from audit import operations as audit
 from events import operations as events
+from kernel import batches
 from kernel.actors import Actor
 from tasks.choices import TaskStatus
 from tasks.models import Task
@@ -46,22 +47,21 @@ def moved(
 
 
 def moved_all(moves: Sequence[Move], now: datetime) -> None:
-    """An audit row and an event for each move, in two statements."""
-    audit.record_all(
-        entries=[
-            audit.Entry(
-                actor=move.actor,
-                organization_id=move.task.organization_id,
-                action=ACTIONS.get(move.task.status, "task.update"),
-                resource_type="task",
-                resource_id=move.task.pk,
-                details={"from": move.before, "to": move.task.status, **move.details},
-            )
-            for move in moves
-        ],
-        now=now,
-    )
-    _publish([(ENDINGS.get(m.task.status, "task.updated"), m.task) for m in moves], now)
+    """An audit row and an event for each move, in one statement."""
+    entries = [
+        audit.Entry(
+            actor=move.actor,
+            organization_id=move.task.organization_id,
+            action=ACTIONS.get(move.task.status, "task.update"),
+            resource_type="task",
+            resource_id=move.task.pk,
+            details={"from": move.before, "to": move.task.status, **move.details},
+        )
+        for move in moves
+    ]
+    with batches.together():
+        audit.record_all(entries=entries, now=now)
+        _publish([(ENDINGS.get(m.task.status, "task.updated"), m.task) for m in moves], now)
 
 
 def note(
@@ -74,20 +74,21 @@ def note(
     details: Mapping[str, Any],
 ) -> None:
     """One audit row and one event, in the caller's transaction."""
-    audit.record(
-        actor=actor,
-        organization_id=task.organization_id,
-        action=action,
-        resource_type="task",
-        resource_id=task.pk,
-        details=details,
-        now=now,
-    )
-    _publish([(event, task)], now)
+    with batches.together():
+        audit.record(
+            actor=actor,
+            organization_id=task.organization_id,
+            action=action,
+            resource_type="task",
+            resource_id=task.pk,
+            details=details,
+            now=now,
+        )
+        _publish([(event, task)], now)
 
 
 def created(tasks: Sequence[Task], *, actor: Actor, now: datetime) -> None:
-    """An audit row and an event for each new task, in two statements."""
+    """An audit row and an event for each new task."""
     audit.record_all(
         entries=[
             audit.Entry(

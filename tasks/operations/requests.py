@@ -140,11 +140,12 @@ def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
 
 
 def _write(tasks: list[Task], actor: Actor, now: datetime) -> list[Task]:
-    batches.insert(tasks)
     # First, because bells ring in this order: the run is what somebody waits for.
     for bell in {"tasks.claim_tasks" if task.agent_id else "tasks.sweep_tasks" for task in tasks}:
         jobs.ring(bell)
-    records.created(tasks, actor=actor, now=now)
+    with batches.together():
+        batches.insert(tasks)
+        records.created(tasks, actor=actor, now=now)
     return tasks
 
 

@@ -1,7 +1,7 @@
 """One clock for all hosts: the database's."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -10,9 +10,8 @@ from kernel import clock
 
 
 @pytest.fixture(autouse=True)
-def _uncorrected() -> Iterator[None]:
-    yield
-    clock._correction.by = timedelta()
+def _uncorrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_correction", clock._Correction())
 
 
 def test_a_clock_that_was_not_told_better_is_the_machines() -> None:
@@ -46,3 +45,16 @@ def test_an_answer_that_took_long_corrects_nothing(monkeypatch: pytest.MonkeyPat
 
     assert abs(read - right) < timedelta(minutes=1)
     assert now == wrong
+
+
+@pytest.mark.django_db
+def test_the_database_is_not_asked_for_each_doorbell(
+    django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with django_assert_num_queries(1):
+        clock.synchronise()
+        clock.synchronise()
+    monkeypatch.setattr(clock, "KEPT_SECONDS", 0)
+
+    with django_assert_num_queries(1):
+        clock.synchronise()

@@ -11,13 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization, User
 from audit.models import AuditEvent
 from events.models import OutboxEvent
-from kernel import clock, redis_client
+from kernel import clock, jobs, redis_client
 from tasks.models import Task
 from tasks.operations import requests
 from tests.accounts.factories import make_organization
 from tests.agents.factories import PERSON, make_agent
 from tests.clients import ApiClient
 from tests.footprint import footprint
+from tests.tasks.factories import make_task
 
 PATH = "/api/v1/tasks/bulk"
 Api = Callable[[User | None], ApiClient]
@@ -133,6 +134,7 @@ def test_a_thousand_take_no_more_statements_than_two(api: Api, operator: User) -
     agent = make_agent(operator.organization)
     client = api(operator).known()
     counted = []
+    make_task(operator.organization, agent=agent)  # loads the version
 
     for number in (2, 1000):
         tasks = [{"title": str(n), "agent_id": str(agent.pk)} for n in range(number)]
@@ -141,7 +143,7 @@ def test_a_thousand_take_no_more_statements_than_two(api: Api, operator: User) -
         assert (answer.status_code, answer.json()["created"]) == (201, number)
         counted.append(len(queries))
 
-    assert counted == [6, 6]
+    assert counted == [4, 4]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -151,6 +153,7 @@ def test_many_tasks_ring_each_bell_once_and_after_the_commit() -> None:
     bells = [f"hub:doorbell:tasks.{job}_tasks" for job in ("claim", "sweep")]
     redis = redis_client.client()
     redis.flushall()
+    jobs._rung.clear()
 
     with transaction.atomic():
         requests.create_tasks(

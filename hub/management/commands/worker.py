@@ -19,6 +19,7 @@ from tasks.operations import runner
 QUEUES: Final = "tasks,events,housekeeping,default"
 # They only hand over and sweep; runs do not live on them.
 THREADS: Final = 4
+SWITCH_SECONDS: Final = 0.001
 
 
 class Command(BaseCommand):
@@ -38,6 +39,9 @@ class Command(BaseCommand):
         # What is loaded by now stays; without it each collection walks the SDKs' classes again.
         gc.collect()
         gc.freeze()
+        # A thread that waits for the database would else give the interpreter away for 5 ms each
+        # time, to a relay or sweep that nobody waits for.
+        sys.setswitchinterval(SWITCH_SECONDS)
         process = runner.serve(run_agent.run)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
         # Celery says so only when it was asked to end; it may also have failed.

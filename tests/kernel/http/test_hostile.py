@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from accounts.models import User
@@ -55,13 +56,17 @@ def test_too_many_parameters_are_a_problem(admin: User) -> None:
 
 
 def test_a_page_says_so_when_the_database_is_away(rf: RequestFactory) -> None:
-    def page() -> Any:
+    def refuse() -> None:
         raise OperationalError("connection refused: user hub_app")
 
-    try:
-        page()
-    except OperationalError:
-        answer = middleware.failed(rf.get("/admin/"))
+    def page() -> HttpResponse:
+        try:
+            refuse()
+        except OperationalError:
+            return middleware.failed(rf.get("/admin/"))
+        raise AssertionError
+
+    answer = page()
 
     assert (answer.status_code, answer["Retry-After"]) == (503, "2")
     assert b"hub_app" not in answer.content
