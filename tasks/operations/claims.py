@@ -114,18 +114,22 @@ def _claimable(limit: int, now: datetime) -> list[tuple[UUID, UUID]]:
         return [(task_id, agent_id) for task_id, agent_id in cursor.fetchall()]
 
 
+# In the order of their ids, as everybody locks them: no deadlock.
+_LOCK: Final = """
+SELECT id, organization_id, name, status, current_version_id FROM agents_agent
+WHERE id = ANY(%s::uuid[]) AND is_active AND deleted_at IS NULL AND status IN ('idle', 'busy')
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+
 def _lock_agents(agent_ids: set[UUID]) -> dict[UUID, Agent]:
-    rows = list(
-        Agent.objects.select_for_update(no_key=True)
-        .filter(pk__in=agent_ids, is_active=True, deleted_at=None, status__in=READY)
-        .only("organization", "name", "status", "current_version")
-        .order_by("pk")  # one order for all claimers: no deadlock
-    )
+    """Those of the agents that are ready, with the versions that they have now."""
+    agents = {agent.pk: agent for agent in Agent.objects.raw(_LOCK, [list(agent_ids)])}
     # Read after the locks: a join would show the version from before the wait.
-    versions = registry.load_versions({agent.current_version_id for agent in rows})
-    for agent in rows:
+    versions = registry.load_versions({agent.current_version_id for agent in agents.values()})
+    for agent in agents.values():
         agent.current_version = versions.get(agent.current_version_id)
-    return {agent.pk: agent for agent in rows}
+    return agents
 
 
 # Everything is looked at again, because it may have changed while the agents' locks were waited
