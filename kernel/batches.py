@@ -8,12 +8,14 @@ itself needs.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
 import orjson
 from django.db import connection
-from django.db.models import AutoField, Field, Model
+from django.db.models import AutoField, Field, Model, Value
+from django.db.models.expressions import DatabaseDefault
 from psycopg import sql
 
 
@@ -68,6 +70,8 @@ def update(
     """
     if not rows:
         return set()
+    if _collected.rows and type(rows[0]) in _collected.rows:
+        raise RuntimeError("These rows are only collected yet: update them after `together`.")
     fields = [_fields(type(rows[0]))[name] for name in (*where, *names)]
     with connection.cursor() as cursor:
         statement = _update_statement(type(rows[0]), tuple(where), tuple(names))
@@ -91,7 +95,18 @@ def _insert(collected: dict[type[Model], list[Model]]) -> None:
 def _document(rows: Sequence[Model], fields: "Sequence[Field[Any, Any]]") -> str:
     names = [(str(field.column), field.attname) for field in fields]
     given = [{column: getattr(row, name) for column, name in names} for row in rows]
-    return orjson.dumps(given, default=str).decode()
+    return orjson.dumps(given, default=_plain).decode()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, as PostgreSQL reads it; raises TypeError for anything else."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, DatabaseDefault):  # a `db_default` column that nobody set
+        (default,) = value.get_source_expressions()
+        if isinstance(default, Value):
+            return default.value
+    raise TypeError(f"{type(value).__name__} cannot be written in a batch.")
 
 
 @cache

@@ -1,7 +1,7 @@
 """One asyncio event loop per process, on a thread of its own.
 
 A worker's model calls all wait here at once; blocking work goes to threads. Celery's threads only
-hand over (`docs/decisions/`), so a run never holds one of them.
+hand over (`docs/decisions/0002`), so a run never holds one of them.
 """
 
 import asyncio

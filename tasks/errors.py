@@ -28,14 +28,14 @@ class RetriesExhausted(Conflict):
     """Every retry that the task allows was made."""
 
     code = "task.retries_exhausted"
-    message = "The task has no retries left. Raise `max_retries` by creating it anew."
+    message = "The task has no retries left. Create it anew, with a higher `max_retries`."
 
 
 class TaskFixed(Conflict):
     """What a running or ended task is about does not change any more."""
 
     code = "task.fixed"
-    message = "Only tasks that wait can be changed. Cancel this one and create another."
+    message = "Only tasks that wait can be changed. Create another one; cancel this if it runs."
 
 
 class AgentFull(Conflict):

@@ -26,6 +26,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from accounts.choices import UserRole
+from accounts.clients import stamps
 from accounts.models import Organization, User
 from hub.celery import app
 from hub.embedded import servers as embedded
@@ -63,6 +64,7 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
     if "django_db_setup" in request.fixturenames:
         redis_client.client().flushall()
         jobs._rung.clear()  # what was rung for is gone with it
+        jobs._silence.until = stamps._silence.until = 0.0
 
 
 @pytest.fixture

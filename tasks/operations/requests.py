@@ -140,7 +140,7 @@ def lock_task(*, organization_id: UUID, task_id: UUID) -> Task:
 
 
 def _write(tasks: list[Task], actor: Actor, now: datetime) -> list[Task]:
-    # First, because bells ring in this order: the run is what somebody waits for.
+    # Before the bells of the events below: the run is what somebody waits for.
     for bell in {"tasks.claim_tasks" if task.agent_id else "tasks.sweep_tasks" for task in tasks}:
         jobs.ring(bell)
     with batches.together():

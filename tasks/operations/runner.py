@@ -51,6 +51,7 @@ class Runner:
         self._claiming = threading.Lock()
         self._runs: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
         self._promised = 0  # claimed, but not on the loop yet
+        self._counting = threading.Lock()
         self._settling = Settling(self._lease, clock.now)
         self._stopping = False
         self._watching = False
@@ -66,7 +67,7 @@ class Runner:
                 )
                 if batch:
                     claimed += len(batch)
-                    self._promised += len(batch)
+                    self._promise(len(batch))
                     loop.get().submit(self._begin(batch))
                 if len(batch) < asked:
                     break
@@ -82,10 +83,14 @@ class Runner:
     def _free(self) -> int:
         return self._capacity - len(self._runs) - self._promised - len(self._settling)
 
+    def _promise(self, number: int) -> None:
+        with self._counting:  # the claiming thread adds, the loop subtracts
+            self._promised += number
+
     async def _begin(self, batch: Sequence[Claim]) -> None:
         for claim in batch:
             self._runs[claim.attempt_id] = (claim, loop.get().start(self._drive(claim)))
-        self._promised -= len(batch)
+        self._promise(-len(batch))
 
     async def _drive(self, claim: Claim) -> None:
         try:
@@ -120,8 +125,16 @@ class Runner:
         if self._settling.is_running:
             return  # whoever settles now takes this one along in the next round
         async for _ in self._settling.run():
-            if not self._stopping:
-                await loop.get().in_database(self.hear, now=clock.now())
+            await self._hear_again()
+
+    async def _hear_again(self) -> None:
+        """Fill the slots that were freed; an error here must not end the settling of runs."""
+        if self._stopping:
+            return
+        try:
+            await loop.get().in_database(self.hear, now=clock.now())
+        except Exception:
+            log.exception("tasks.claim.broke")  # the next doorbell or sweep claims
 
     async def _give_back(self, claim: Claim) -> None:
         try:

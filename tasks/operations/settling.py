@@ -52,29 +52,29 @@ class Settling:
         try:
             while self._waiting:
                 self._current, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                until = asyncio.get_running_loop().time() + self._patience
                 try:
-                    await self._write(self._current)
+                    await self._write(self._current, until)
                 finally:
                     self._current = []
                 yield
         finally:
             self.is_running = False
 
-    async def _write(self, batch: Sequence[Settlement]) -> None:
+    async def _write(self, batch: Sequence[Settlement], until: float) -> None:
         try:
-            await self._patiently(batch)
+            await self._patiently(batch, until)
         except Exception:
             log.exception("tasks.settle.broke", runs=len(batch))
             if len(batch) == 1:
                 return  # its lease lapses, and the next attempt goes on from the journal
             # One that cannot be written must not take the others along.
             for settlement in batch:
-                await self._write([settlement])
+                await self._write([settlement], until)
 
-    async def _patiently(self, batch: Sequence[Settlement]) -> None:
+    async def _patiently(self, batch: Sequence[Settlement], until: float) -> None:
         """Try again while the database is away: the answers are paid for, and still ours."""
         clock_of_loop = asyncio.get_running_loop().time
-        until = clock_of_loop() + self._patience
         while True:
             try:
                 settled = await loop.get().in_database(

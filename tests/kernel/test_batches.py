@@ -1,5 +1,6 @@
 """Many rows in one statement: what goes in comes out, and what does not match stays."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.expressions import DatabaseDefault
 
 from accounts.models import Organization
 from events.models import OutboxEvent
@@ -123,3 +126,52 @@ def test_rows_keep_their_order_where_the_database_numbers_them(organization: Org
 
     types = OutboxEvent.objects.order_by("pk").values_list("type", flat=True)
     assert list(types) == [f"t{n}" for n in range(50)]
+
+
+def test_a_column_that_nobody_set_gets_the_default_of_the_database(
+    organization: Organization,
+) -> None:
+    task = draft(organization)
+    task.error_kind = DatabaseDefault(Value("blue"))  # as Django fills a field with db_default
+
+    batches.insert([task])
+
+    assert stored(task)["error_kind"] == "blue"
+
+
+def test_what_json_has_no_word_for_is_refused(organization: Organization) -> None:
+    with pytest.raises(TypeError):
+        batches.insert([draft(organization, metadata={"set": {1, 2}})])
+
+    assert not Task.objects.exists()
+
+
+def test_inserts_together_are_one_statement_and_none_after_an_exception(
+    organization: Organization, django_assert_num_queries: Any
+) -> None:
+    task = draft(organization)
+    event = OutboxEvent(organization_id=organization.pk, type="t", data={}, occurred_at=NOW)
+
+    with django_assert_num_queries(1), batches.together():
+        batches.insert([task])
+        with batches.together():
+            batches.insert([event])
+    with suppress(LookupError), batches.together():
+        batches.insert([draft(organization)])
+        raise LookupError
+    batches.insert([draft(organization, priority_rank=9)])
+
+    assert list(Task.objects.order_by("pk").values_list("priority_rank", flat=True)) == [
+        task.priority_rank,
+        9,
+    ]
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_what_is_only_collected_cannot_be_updated(organization: Organization) -> None:
+    task = draft(organization)
+
+    with batches.together():
+        batches.insert([task])
+        with pytest.raises(RuntimeError):
+            batches.update([task], ["title"])

@@ -10,12 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization
 from agents.choices import AgentStatus, ExecutionStatus
 from agents.models import Agent, AgentExecution
+from agents.runtime.spec import RunResult
 from audit.models import AuditEvent
 from kernel import clock, loop
 from tasks.choices import AttemptOutcome, TaskStatus
 from tasks.models import Task, TaskAttempt
-from tasks.operations import endings, requests
+from tasks.operations import claims, endings, requests
 from tasks.operations.endings import Settlement
+from tasks.operations.runner import Runner
 from tasks.operations.settling import Settling
 from tests.accounts.factories import make_organization
 from tests.agents.factories import answered, failed, make_agent
@@ -230,3 +232,27 @@ def test_leases_of_what_waits_are_still_prolonged(home: Organization) -> None:
         settling.add(settlement)
 
     assert settling.held() == [(s.claim.task_id, s.claim.fencing_token) for s in settlements]
+
+
+def test_a_claim_that_breaks_leaves_no_ended_run_behind(
+    home: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(**_: Any) -> RunResult:
+        raise AssertionError
+
+    def refuse(**_: Any) -> Any:
+        raise OperationalError("deadlock detected")
+
+    *others, last = claimed(home, 150)
+    runner = Runner(never)
+    for settlement in others:
+        runner._settling.add(settlement)
+    monkeypatch.setattr(claims, "claim_tasks", refuse)
+
+    try:
+        loop.get().submit(runner._settle(last.claim, last.result)).result(30)
+    finally:
+        loop.stop(timeout=5)
+
+    assert Task.objects.filter(status=TaskStatus.COMPLETED).count() == 150
+    assert (len(runner._settling), runner._settling.is_running) == (0, False)

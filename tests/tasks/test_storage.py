@@ -1,6 +1,7 @@
 """How claims and sweeps reach their rows: by small indexes, in tables that are vacuumed early."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -33,7 +34,7 @@ def test_nothing_walks_through_all_tasks(organization: Organization, work: str) 
     for _ in range(3):
         make_task(organization, agent=agent)
     held = [(claim.task_id, claim.fencing_token) for claim in claim_all(limit=1)]
-    jobs = {
+    jobs: dict[str, Callable[[], object]] = {
         "claim": lambda: claim_all(limit=1),
         "sweep": lambda: sweeps.sweep_tasks(now=clock.now() + 2 * LEASE),
         "renew": lambda: claims.renew_leases(held=held, lease=LEASE, now=clock.now()),

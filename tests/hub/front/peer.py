@@ -87,6 +87,7 @@ class Client:
 def running() -> Iterator[Front]:
     """A front that serves from a thread until the block ends."""
     # Its threads outlive it; their database connections must not.
+    kept = connections.settings["default"]["CONN_MAX_AGE"]
     connections.settings["default"]["CONN_MAX_AGE"] = 0
     listening = server.bind(host="127.0.0.1", port=0)
     app = create_app()
@@ -103,6 +104,7 @@ def running() -> Iterator[Front]:
         _wait(front.port)
         yield front
     finally:
+        connections.settings["default"]["CONN_MAX_AGE"] = kept
         uvicorn.should_exit = True
         thread.join(20)
         assert not thread.is_alive()
