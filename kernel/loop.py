@@ -5,6 +5,7 @@ hand over (`docs/decisions/0002`), so a run never holds one of them.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,7 @@ class Loop:
             initializer=lambda: self._connections.append(connections["default"]),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ending = False
         self._thread = threading.Thread(target=self._run, name="hub-loop", daemon=True)
         self._thread.start()
 
@@ -63,6 +65,7 @@ class Loop:
     def stop(self, *, timeout: float) -> bool:
         """Wait up to `timeout` seconds for what runs, then cancel the rest; True if all ended."""
         done = asyncio.run_coroutine_threadsafe(self._drain(timeout), self._loop).result()
+        self._ending = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._database.shutdown()  # the interpreter would wait for its threads anyway
@@ -76,6 +79,10 @@ class Loop:
             self._loop.run_forever()
         finally:
             self._loop.close()
+            if not self._ending:
+                # Without its loop this process would claim runs and lose them all.
+                log.critical("kernel.loop.ended")
+                os._exit(os.EX_SOFTWARE)
 
     async def _keep(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return await self.start(coroutine)

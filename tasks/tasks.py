@@ -8,7 +8,7 @@ from tasks.operations import runner, sweeps
 @job("tasks.claim_tasks", queue="tasks")
 def claim_tasks(**_newer_arguments: object) -> None:
     """Somebody rang: claim what waits and hand it to this process's event loop."""
-    runner.get().hear(now=clock.synchronise())
+    runner.get().hear(now=clock.synchronise)
 
 
 @job("tasks.sweep_tasks", queue="housekeeping", every=5)

@@ -98,6 +98,17 @@ def _make(call: _Call) -> None:
     try:
         outcome = call.function(*call.arguments)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
-        call.future.set_exception(error)
+        call.future.set_exception(contained(error))
     else:
         call.future.set_result(outcome)
+
+
+def contained(error: BaseException) -> Exception:
+    """`error`, or in its place one that an event loop survives.
+
+    SystemExit and KeyboardInterrupt end the loop with all its runs; StopIteration is refused by
+    futures, and a cancellation that nobody asked for reads as the end of the run.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from agents.runtime.spec import ToolContext
-from agents.runtime.threads import BlockingCalls, ThreadsExhausted
+from agents.runtime.threads import BlockingCalls, ThreadsExhausted, contained
 
 OUTPUT_LIMIT_BYTES: Final = 50_000
 TRUNCATED: Final = "… [cut: the output was longer than 50 KB]"
@@ -103,7 +103,7 @@ class ToolRegistry:
 
     async def _call(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
         if inspect.iscoroutinefunction(tool.call):
-            return await tool.call(context, arguments)
+            return await _contained(tool.call(context, arguments))
         # Not asyncio's default pool: name resolution waits there and must not starve.
         try:
             made = self._blocking.submit(tool.call, context, arguments)
@@ -114,6 +114,17 @@ class ToolRegistry:
         except asyncio.CancelledError:
             self._blocking.abandon(made)
             raise
+
+
+async def _contained(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise contained(error) from None
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        raise contained(error) from None
 
 
 def bounded(output: Any) -> Any:

@@ -7,6 +7,7 @@ most of the processor. A frame from here is built once and handed to each transp
 import asyncio
 from typing import Any, Final
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
@@ -14,6 +15,7 @@ from websockets.protocol import OPEN
 EXTENSION: Final = "hub.wire"
 WAITING_FRAMES: Final = 256
 FAREWELL_SECONDS: Final = 12.0
+MESSAGE_PIECES: Final = 1000
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -46,10 +48,35 @@ class Wire(WebSocketsSansIOProtocol):
         """Forget what waits, so that a goodbye is next."""
         self._waiting.clear()
 
+    def pause_writing(self) -> None:
+        """The client does not read: nor do we, or the answers to its pings pile up here."""
+        super().pause_writing()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
         self._write()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next message; reading goes on only while the client reads, too."""
+        message = await super().receive()
+        if not self.writable.is_set() and not self.transport.is_closing():
+            self.transport.pause_reading()
+        return message
+
+    def handle_cont(self, event: Frame) -> None:
+        """The next piece of a message; 1009 beyond 1,000, for pieces may be empty."""
+        if self.close_sent:
+            return
+        if len(self.frames) >= MESSAGE_PIECES:
+            self.conn.send_close(1009)
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is owed any more."""

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from agents.choices import AgentStatus
 from agents.models import Agent, AgentExecution, AgentVersion
@@ -35,17 +36,28 @@ class Claim:
     deadline: datetime | None
 
 
-@transaction.atomic
 def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> list[Claim]:
     """Take up to `limit` assigned tasks of agents that are ready and below their own limit.
 
     Locks agents, then tasks. With an agent locked nobody else can claim for it, which is what
-    makes `max_concurrent_tasks` exact; the running ones are counted from their rows.
+    makes `max_concurrent_tasks` exact; the running ones are counted from their rows. An agent that
+    somebody else locks for over a second is passed over: the others need not wait, and a lease
+    that begins at `now` must not be old when it is written.
     """
+    try:
+        return _claim(worker, limit, lease, now, _LOCK)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        return _claim(worker, limit, lease, now, _LOCK + "SKIP LOCKED")
+
+
+@transaction.atomic
+def _claim(worker: str, limit: int, lease: timedelta, now: datetime, lock: str) -> list[Claim]:
     asked = _claimable(limit, now)
     if not asked:
         return []
-    agents = _lock_agents({agent_id for _, agent_id in asked})
+    agents = _lock_agents({agent_id for _, agent_id in asked}, lock)
     tasks = _take(asked, agents, lease, now)
     if not tasks:
         return []
@@ -83,7 +95,8 @@ def is_claimable_waiting(*, now: datetime) -> bool:
 
 
 # Agent by agent, so that one which is full costs nothing, however much waits for it; the inner
-# part reads `task_claimable` in its order and stops at the room that is left.
+# part reads `task_claimable` in its order and stops at the room that is left. Locks asked for later
+# in the transaction are waited for a second at most.
 _CLAIMABLE: Final = """
 WITH running AS (
     SELECT agent_id, count(*) AS number FROM tasks_task
@@ -96,7 +109,7 @@ WITH running AS (
     WHERE agent.is_active AND agent.deleted_at IS NULL AND agent.kind = 'hosted'
     AND agent.status IN ('idle', 'busy')
 )
-SELECT waiting.id, ready.id FROM ready CROSS JOIN LATERAL (
+SELECT waiting.id, ready.id, set_config('lock_timeout', '1s', true) FROM ready CROSS JOIN LATERAL (
     SELECT task.id, task.priority_rank, task.available_at FROM tasks_task AS task
     WHERE task.agent_id = ready.id AND task.status = 'assigned'
     AND task.available_at <= %(now)s AND (task.deadline IS NULL OR task.deadline > %(now)s)
@@ -111,7 +124,7 @@ def _claimable(limit: int, now: datetime) -> list[tuple[UUID, UUID]]:
     """Up to `limit` (task, agent), the most urgent first, of agents with room as it looks now."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIMABLE, {"now": now, "limit": limit})
-        return [(task_id, agent_id) for task_id, agent_id in cursor.fetchall()]
+        return [(task_id, agent_id) for task_id, agent_id, _ in cursor.fetchall()]
 
 
 # In the order of their ids, as everybody locks them: no deadlock.
@@ -122,9 +135,9 @@ ORDER BY id FOR NO KEY UPDATE
 """
 
 
-def _lock_agents(agent_ids: set[UUID]) -> dict[UUID, Agent]:
+def _lock_agents(agent_ids: set[UUID], lock: str) -> dict[UUID, Agent]:
     """Those of the agents that are ready, with the versions that they have now."""
-    agents = {agent.pk: agent for agent in Agent.objects.raw(_LOCK, [list(agent_ids)])}
+    agents = {agent.pk: agent for agent in Agent.objects.raw(lock, [list(agent_ids)])}
     # Read after the locks: a join would show the version from before the wait.
     versions = registry.load_versions({agent.current_version_id for agent in agents.values()})
     for agent in agents.values():

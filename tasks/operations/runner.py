@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -49,6 +49,7 @@ class Runner:
         self._capacity: int = settings.HUB_WORKER_RUNS
         self._lease: timedelta = settings.HUB_LEASE
         self._claiming = threading.Lock()
+        self._is_asked = False
         self._runs: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
         self._promised = 0  # claimed, but not on the loop yet
         self._counting = threading.Lock()
@@ -56,24 +57,36 @@ class Runner:
         self._stopping = False
         self._watching = False
 
-    def hear(self, *, now: datetime) -> int:
-        """Answer the doorbell: claim until nothing is left or every slot is taken."""
+    def hear(self, *, now: Callable[[], datetime]) -> int:
+        """Answer the doorbell: claim until nothing is left or every slot is taken.
+
+        `now` is asked for each batch: a lease must not be old when it begins. Whoever comes while
+        another thread claims leaves it to that one.
+        """
         claimed = 0
-        with self._claiming:
-            while not self._stopping and (free := self._free()) > 0:
-                asked = min(free, CLAIM_BATCH)
-                batch = claims.claim_tasks(
-                    worker=self.name, limit=asked, lease=self._lease, now=now
-                )
-                if batch:
-                    claimed += len(batch)
-                    self._promise(len(batch))
-                    loop.get().submit(self._begin(batch))
-                if len(batch) < asked:
-                    break
-            if claimed and not self._watching:
-                self._watching = True
-                loop.get().submit(self._watch())
+        self._is_asked = True
+        while self._is_asked and self._claiming.acquire(blocking=False):
+            try:
+                self._is_asked = False
+                claimed += self._claim(now)
+            finally:
+                self._claiming.release()
+        return claimed
+
+    def _claim(self, now: Callable[[], datetime]) -> int:
+        claimed = 0
+        while not self._stopping and (free := self._free()) > 0:
+            asked = min(free, CLAIM_BATCH)
+            batch = claims.claim_tasks(worker=self.name, limit=asked, lease=self._lease, now=now())
+            if batch:
+                claimed += len(batch)
+                self._promise(len(batch))
+                loop.get().submit(self._begin(batch))
+            if len(batch) < asked:
+                break
+        if claimed and not self._watching:
+            self._watching = True
+            loop.get().submit(self._watch())
         return claimed
 
     def stop(self) -> None:
@@ -132,7 +145,7 @@ class Runner:
         if self._stopping:
             return
         try:
-            await loop.get().in_database(self.hear, now=clock.now())
+            await loop.get().in_database(self.hear, now=clock.now)
         except Exception:
             log.exception("tasks.claim.broke")  # the next doorbell or sweep claims
 

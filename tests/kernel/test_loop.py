@@ -1,6 +1,9 @@
 """One event loop for a process: it keeps what it was given and ends in time."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +12,7 @@ from django.db import connection
 
 from kernel import loop
 from kernel.loop import Loop
+from tests.conftest import repository
 
 
 @pytest.fixture
@@ -103,3 +107,19 @@ def test_a_process_has_one_loop_until_it_stops() -> None:
     assert loop.stop(timeout=1) is True
     assert loop.get() is not first
     assert loop.stop(timeout=1) is True
+
+
+def test_a_process_does_not_outlive_its_loop() -> None:
+    code = (
+        "import sys, time\n"
+        "from kernel import loop\n"
+        "async def leave(): sys.exit(3)\n"
+        "loop.get().submit(leave())\n"
+        "time.sleep(30)\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository(), timeout=30, check=False, capture_output=True
+    )
+
+    assert ended.returncode == os.EX_SOFTWARE

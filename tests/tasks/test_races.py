@@ -1,5 +1,6 @@
 """Races lost on purpose: the loser changes nothing, and nobody waits for ever."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -211,6 +212,31 @@ def test_a_claim_runs_the_version_that_was_saved_while_it_waited(
 
     assert claim.task_id == task.pk
     assert (claim.version.number, claim.version.system_prompt) == (2, "Anew.")
+
+
+def test_an_agent_that_somebody_keeps_locked_holds_up_no_other(
+    home: Organization, agent: Agent
+) -> None:
+    make_task(home, agent=agent, priority="critical")
+    free = make_task(home, agent=make_agent(home))
+    locked, claimed = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+            locked.set()
+            assert claimed.wait(20)
+
+    def claim() -> list[Any]:
+        assert locked.wait(20)
+        try:
+            return claim_all()
+        finally:
+            claimed.set()
+
+    _, claims = race(hold, claim)
+
+    assert [claim.task_id for claim in claims] == [free.pk]
 
 
 def test_two_sweeps_take_each_task_once(home: Organization, agent: Agent) -> None:

@@ -75,7 +75,42 @@ def wait_until(condition: Any) -> None:
 
 
 def hear(runner: Runner) -> int:
-    return runner.hear(now=clock.now())
+    return runner.hear(now=clock.now)
+
+
+def test_a_lease_begins_when_its_batch_is_claimed(
+    home: Organization, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_agent(home, max_concurrent_tasks=3)
+    for _ in range(3):
+        make_task(home, agent=agent)
+    monkeypatch.setattr("tasks.operations.runner.CLAIM_BATCH", 1)
+    begun = clock.now()
+    instants = [begun + timedelta(seconds=number) for number in range(3)]
+    asked = iter(instants)
+
+    runner.hear(now=lambda: next(asked))
+
+    attempts = TaskAttempt.objects.order_by("created_at").values_list("created_at", flat=True)
+    assert list(attempts) == instants
+
+
+def test_whoever_comes_while_another_claims_leaves_it_to_that_one(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def claim(**_: Any) -> list[Any]:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            assert hear(runner) == 0  # answered at once, and by a second look of the first
+        return []
+
+    monkeypatch.setattr("tasks.operations.claims.claim_tasks", claim)
+
+    hear(runner)
+
+    assert asked == [0, 1]
 
 
 def test_a_started_agent_is_not_kept_waiting_for_the_next_sweep(home: Organization) -> None:

@@ -180,3 +180,38 @@ def test_a_call_that_hangs_does_not_keep_its_process_from_ending() -> None:
     )
 
     subprocess.run([sys.executable, "-c", program], cwd=repository(), timeout=60, check=True)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration(), EOFError()])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_whatever_a_tool_raises_the_loop_goes_on(error: BaseException, *, blocking: bool) -> None:
+    def call(*_: Any) -> None:
+        raise error
+
+    async def call_on_loop(*_: Any) -> None:
+        raise error
+
+    tools = ToolRegistry([make_tool(name="leave", call=call if blocking else call_on_loop)])
+
+    async def twice() -> list[str]:
+        raised = []
+        for _ in range(2):
+            try:
+                await tools.invoke("leave", CONTEXT, {"text": "x"})
+            except Exception as told:  # noqa: BLE001 - what is raised is the question
+                raised.append(type(told).__name__)
+        return raised
+
+    told = asyncio.run(asyncio.wait_for(twice(), 10))
+
+    assert told == ["EOFError" if isinstance(error, EOFError) else "RuntimeError"] * 2
+
+
+def test_a_tool_that_cancels_itself_has_failed_and_not_the_run() -> None:
+    async def cancel(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    tools = ToolRegistry([make_tool(name="cancel", call=cancel)])
+
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        asyncio.run(tools.invoke("cancel", CONTEXT, {"text": "x"}))

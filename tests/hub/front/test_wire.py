@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -182,3 +183,30 @@ def test_a_crowd_hears_every_event_once_and_in_order(
 
     theirs = [100 + number for number in range(0, 40, 4)]
     assert heard == [theirs if user == stranger else list(range(40)) for user in people]
+
+
+def test_pings_of_whoever_does_not_read_are_not_read_either(front: Front, viewer: User) -> None:
+    with open_by_hand(front, viewer) as connection:
+        connection.settimeout(2)
+        sent = flood(connection, at_most=200_000_000)
+
+    assert sent < 50_000_000  # what fits into the buffers of two ends, not what we like
+
+
+def flood(connection: socket.socket, *, at_most: int) -> int:
+    """Send pings until nobody takes them any more; how many bytes were taken."""
+    ping = b"\x89\xfd" + b"\0" * 4 + b"x" * 125  # masked with nothing
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < at_most:
+            sent += connection.send(ping * 500)
+    return sent
+
+
+def test_a_message_in_endless_pieces_is_ended(front: Front, viewer: User) -> None:
+    connection = open_by_hand(front, viewer)
+
+    with connection:
+        connection.sendall(b"\x01\x80" + b"\0" * 4)  # the first piece of a text
+        connection.sendall((b"\x00\x80" + b"\0" * 4) * 2000)
+        read_until(connection, (1009).to_bytes(2, "big"))
