@@ -55,8 +55,9 @@ class Task(TenantRow):
 
     class Meta:
         indexes = [
-            models.Index(fields=["organization", "-created_at"], name="task_newest"),
-            models.Index(fields=["agent", "-created_at"], name="task_agent"),
+            # Down to the id: tasks that were made in bulk share their instant.
+            models.Index(fields=["organization", "-created_at", "-id"], name="task_newest"),
+            models.Index(fields=["agent", "-created_at", "-id"], name="task_agent"),
             # What claims read; it holds only what waits, so it stays small under any history.
             models.Index(
                 fields=["agent", "priority_rank", "available_at", "id"],

@@ -40,9 +40,10 @@ class AgentExecution(TenantRow):
 
     class Meta:
         indexes = [
-            models.Index(fields=["organization", "-created_at"], name="execution_newest"),
+            # Down to the id: what is claimed in one batch shares its instant.
+            models.Index(fields=["organization", "-created_at", "-id"], name="execution_newest"),
             models.Index(fields=["task_id"], name="execution_task"),
-            models.Index(fields=["agent", "-created_at"], name="execution_agent"),
+            models.Index(fields=["agent", "-created_at", "-id"], name="execution_agent"),
         ]
 
     def __str__(self) -> str:
