@@ -7,7 +7,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench import stage, table
 
@@ -20,22 +20,28 @@ def main() -> None:
     asked = _arguments()
     modules = [importlib.import_module(f"bench.figures.{name}") for name in asked.figures]
     rounds: list[list[table.Figure]] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="hub-bench-") as folder,
-        stage.raise_stage(Path(folder) / "data") as raised,
-    ):
-        for number in range(asked.rounds):
-            measured: list[table.Figure] = []
-            for module in modules:
-                print(f"round {number + 1}: {module.__name__}", file=sys.stderr, flush=True)
-                found = module.measure(raised)
-                print(table.render(found), file=sys.stderr, flush=True)
-                measured += found
-            rounds.append(measured)
+    for number in range(asked.rounds):
+        measured: list[table.Figure] = []
+        for module in modules:
+            print(f"round {number + 1}: {module.__name__}", file=sys.stderr, flush=True)
+            found = _measure(module)
+            print(table.render(found), file=sys.stderr, flush=True)
+            measured += found
+        rounds.append(measured)
     result = table.render(table.medians(rounds))
     print(result)
     if asked.write:
         asked.write.write_text(_page(result, asked.rounds))
+
+
+def _measure(module: Any) -> list[table.Figure]:
+    """One round on a stage of its own: what a figure leaves would be work in the next one."""
+    with (
+        tempfile.TemporaryDirectory(prefix="hub-bench-") as folder,
+        stage.raise_stage(Path(folder) / "data") as raised,
+    ):
+        found: list[table.Figure] = module.measure(raised)
+        return found
 
 
 def _arguments() -> argparse.Namespace:
