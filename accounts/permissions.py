@@ -6,10 +6,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts import selectors
 from accounts.errors import TokenRefused
 from accounts.models import User
 from accounts.operations import callers
+from accounts.selectors import people
 from kernel import clock
 from kernel.actors import Actor
 from kernel.http.headers import CHALLENGE
@@ -27,7 +27,7 @@ class SessionTokenAuthentication(BaseAuthentication):
             raise TokenRefused("Send `Authorization: Bearer <token>`.")
         caller = callers.identify(token=token.strip(), now=clock.now())
         request.session_id = caller.session_id  # type: ignore[attr-defined]
-        actor = selectors.actor_of(
+        actor = people.actor_of(
             user=caller.user,
             ip_address=request.META.get("REMOTE_ADDR") or None,
             request_id=getattr(request, "request_id", ""),
@@ -47,4 +47,4 @@ class NamedPermission(BasePermission):
         if not isinstance(request.user, User):
             return False
         permission = getattr(view, "permissions", {}).get(getattr(view, "action", None))
-        return permission is not None and selectors.may(user=request.user, permission=permission)
+        return permission is not None and people.may(user=request.user, permission=permission)

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from accounts.views import ProfileViewSet, PublicAuthViewSet
+from accounts.views.auth import ProfileViewSet, PublicAuthViewSet
 
 urlpatterns = [
     re_path(r"^auth/login/?$", PublicAuthViewSet.as_view({"post": "login"})),

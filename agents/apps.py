@@ -2,6 +2,9 @@
 
 from django.apps import AppConfig
 
+from agents.choices import PERMISSIONS
+from kernel import permissions
+
 
 class AgentsConfig(AppConfig):
     """The registry of agents, the tools they can use, and the loop that runs one."""
@@ -9,7 +12,8 @@ class AgentsConfig(AppConfig):
     name = "agents"
 
     def ready(self) -> None:
-        """Fill the tool catalogue with what every hub has."""
+        """Fill the catalogues: permissions, and the tools that every hub has."""
+        permissions.register(*PERMISSIONS)
         from agents.operations import catalogue  # noqa: PLC0415 - models must be loaded first
 
         catalogue.register_tools(catalogue.builtin_tools())

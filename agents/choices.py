@@ -1,6 +1,10 @@
 """Vocabularies of agents."""
 
+from typing import Final
+
 from django.db.models import TextChoices
+
+from kernel.permissions import Permission
 
 
 class AgentKind(TextChoices):
@@ -62,3 +66,11 @@ class StepStatus(TextChoices):
     STARTED = "started", "Started"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
+
+
+PERMISSIONS: Final = (
+    Permission("agent.read", "Agents", "See agents, their versions and tools.", reads=True),
+    Permission("agent.edit", "Agents", "Make, change and delete agents."),
+    Permission("agent.run", "Agents", "Run an agent."),
+    Permission("execution.read", "Agents", "See what agents did.", reads=True),
+)

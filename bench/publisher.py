@@ -16,10 +16,10 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django.setup()
 
-from accounts import selectors
 from accounts.choices import UserRole
 from accounts.models import Organization, User
-from accounts.operations import sessions
+from accounts.operations import grants, sessions
+from accounts.selectors.people import actor_of
 from events import operations
 from events import selectors as events
 from events.clients import channel
@@ -36,14 +36,15 @@ def write_tokens(count: int, file: Path) -> None:
         User(
             organization=organization,
             email=f"{uuid4()}@example.com",
-            role=UserRole.VIEWER,
             password="!",
         )
         for _ in range(count)
     )
+    for person in people:
+        grants.give_first_role(user=person, role=UserRole.VIEWER)
     now = clock.now()
     tokens = [
-        sessions.issue_tokens(user=user, actor=selectors.actor_of(user=user), now=now).access
+        sessions.issue_tokens(user=user, actor=actor_of(user=user), now=now).access
         for user in people
     ]
     file.write_text("\n".join(tokens))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from kernel.permissions import ANYONE, Permission
+
 
 @dataclass(frozen=True, slots=True)
 class EventType:
@@ -50,11 +52,16 @@ register(
     EventType("worker.online", "event.read"),
     EventType("worker.offline", "event.read"),
     EventType("message.new", "event.read"),
-    EventType("notification", "profile.read", personal=True),
+    EventType("notification", ANYONE, personal=True),
     EventType("system.alert", "event.read"),
     # A run as it happens; its message log keeps what lasts.
     EventType("task.output", "task.read", live=True),
     EventType("task.turn", "task.read", live=True),
     EventType("task.tool_call", "task.read", live=True),
     EventType("task.tool_result", "task.read", live=True),
+)
+
+
+PERMISSIONS: Final = (
+    Permission("event.read", "Observability", "Subscribe to events.", reads=True),
 )

@@ -3,8 +3,9 @@
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
+from hub.catalogue import FORETOLD
 from hub.celery import app
-from kernel import jobs
+from kernel import jobs, permissions
 
 
 class HubConfig(AppConfig):
@@ -14,6 +15,7 @@ class HubConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the jobs of all apps, in the web process too: it enqueues them by name."""
+        permissions.register(*FORETOLD)
         autodiscover_modules("tasks")
         app.conf.task_routes = jobs.routes()
         app.conf.beat_schedule = jobs.schedule()

@@ -5,6 +5,8 @@ from typing import Final
 
 from django.db.models import IntegerChoices, TextChoices
 
+from kernel.permissions import Permission
+
 
 class TaskStatus(TextChoices):
     """How a task stands."""
@@ -95,3 +97,9 @@ TRANSITIONS: Final[Mapping[str, frozenset[str]]] = {
     TaskStatus.COMPLETED: frozenset(),
     TaskStatus.CANCELLED: frozenset(),
 }
+
+
+PERMISSIONS: Final = (
+    Permission("task.read", "Tasks", "See tasks and their attempts.", reads=True),
+    Permission("task.edit", "Tasks", "Make, change and cancel tasks."),
+)

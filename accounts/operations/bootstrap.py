@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.text import slugify
 
-from accounts import selectors
 from accounts.choices import UserRole
 from accounts.models import AgentKey, Organization, User
-from accounts.operations import people
+from accounts.operations import grants, people, roles
+from accounts.selectors import people as people_selectors
 from audit import operations as audit
 from kernel.actors import SYSTEM
 from kernel.errors import Invalid
@@ -43,28 +43,31 @@ def bootstrap(
     Raises Invalid for a password or agent key that is too weak.
     """
     owner = _organization(organization, now)
+    for every in people_selectors.list_organizations():
+        roles.offer_permissions(organization=every, now=now)
     if agent_key:
         _ensure_agent_key(owner, agent_key, now)
     user = (
-        selectors.find_user_by_email(email=email)
+        people_selectors.find_user_by_email(email=email)
         if email
-        else selectors.find_administrator(organization_id=owner.pk)
+        else people_selectors.find_administrator(organization_id=owner.pk)
     )
     if user is not None:
         return Bootstrapped(organization=user.organization, user=user, created=False)
     chosen = password or secrets.token_urlsafe(18)
     email = email or FIRST_ADMIN
-    user = User(organization=owner, email=email, full_name="Administrator", role=UserRole.ADMIN)
+    user = User(organization=owner, email=email, full_name="Administrator")
     people.check_password(chosen, user)
     user.set_password(chosen)
     user.save()
+    grants.give_first_role(user=user, role=UserRole.ADMIN)
     audit.record(
         actor=SYSTEM,
         organization_id=owner.pk,
         action="user.create",
         resource_type="user",
         resource_id=user.pk,
-        details={"email": email, "role": user.role},
+        details={"email": email, "role": str(UserRole.ADMIN)},
         now=now,
     )
     return Bootstrapped(

@@ -14,9 +14,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import selectors
 from accounts.clients import stamps
 from accounts.models import Session, User
+from accounts.models.rights import Rights
+from accounts.selectors import sessions
 
 # Also how late a change counts if its stamp could not be renewed.
 KEPT: Final = timedelta(seconds=10)
@@ -44,6 +45,7 @@ class _Remembered:
     session_id: UUID
     organization_id: UUID
     user: Sequence[Any]
+    rights: Rights
     stamp: bytes
     read_at: datetime
     ends_at: datetime
@@ -54,7 +56,9 @@ class _Remembered:
 
     def caller(self) -> Caller:
         """A user of its own for each request: what a view does to it stays there."""
-        return Caller(self.session_id, User.from_db("default", COLUMNS, self.user))
+        user = User.from_db("default", COLUMNS, self.user)
+        user.rights = self.rights
+        return Caller(self.session_id, user)
 
 
 class _Memory:
@@ -89,11 +93,11 @@ def identify(*, token: str, now: datetime) -> Caller:
     known = _memory.get(token, now)
     if known and known.stamp == stamps.read(organization_id=known.organization_id):
         return known.caller()
-    claims = selectors.read_access_token(token=token)
+    claims = sessions.read_access_token(token=token)
     organization_id = UUID(claims["org"])
     # Before the rows: whatever changes after this line changes the stamp too.
     stamp = stamps.read(organization_id=organization_id)
-    session = selectors.get_session(token=token, now=now)
+    session = sessions.get_session(token=token, now=now)
     if stamp is not None:
         remembered = _remember(session, stamp, claims["exp"], now)
         _memory.put(token, remembered)
@@ -113,6 +117,7 @@ def _remember(session: Session, stamp: bytes, expiry: int, now: datetime) -> _Re
         session_id=session.pk,
         organization_id=session.organization_id,
         user=tuple(getattr(session.user, column) for column in COLUMNS),
+        rights=session.user.rights,
         stamp=stamp,
         read_at=now,
         ends_at=min(session.expires_at, datetime.fromtimestamp(expiry, UTC)),

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.errors import EmailTaken
 from accounts.models import Session, User
-from accounts.operations import callers
+from accounts.operations import callers, grants
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import Invalid
@@ -20,7 +20,7 @@ def create_user(
     *, organization_id: UUID, email: str, role: str, password: str, actor: Actor, now: datetime
 ) -> User:
     """Add a person. Raises EmailTaken, or Invalid for a weak password."""
-    user = User(organization_id=organization_id, email=email, role=role)
+    user = User(organization_id=organization_id, email=email)
     check_password(password, user)
     user.set_password(password)
     try:
@@ -28,6 +28,7 @@ def create_user(
             user.save(force_insert=True)
     except IntegrityError:
         raise EmailTaken from None
+    grants.give_first_role(user=user, role=role)
     _record(user, "user.create", actor, now, {"email": email, "role": role})
     return user
 

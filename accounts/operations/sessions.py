@@ -11,10 +11,10 @@ from django.db import transaction
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts import selectors
 from accounts.errors import AccountDisabled, CredentialsRefused, RefreshReused, TokenRefused
 from accounts.models import Session, User
 from accounts.operations import callers
+from accounts.selectors import people
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import NotFound
@@ -45,7 +45,7 @@ def log_in(
     Raises CredentialsRefused alike for a wrong password and for an unknown account, and
     AccountDisabled only after the right password (contract decisions, 8).
     """
-    user = selectors.find_user_by_email(email=email)
+    user = people.find_user_by_email(email=email)
     if user is None:
         make_password(password)  # costs what checking costs, so that time reveals no account
         raise CredentialsRefused
@@ -53,7 +53,7 @@ def log_in(
         raise CredentialsRefused
     if not (user.is_active and user.organization.is_active):
         raise AccountDisabled
-    actor = selectors.actor_of(user=user, ip_address=ip_address, request_id=request_id)
+    actor = people.actor_of(user=user, ip_address=ip_address, request_id=request_id)
     return _open(user=user, actor=actor, now=now, user_agent=user_agent, action="auth.login")
 
 
@@ -69,7 +69,7 @@ def note_console_login(
 ) -> None:
     """Audit a login to the console, whose session is Django's own."""
     audit.record(
-        actor=selectors.actor_of(user=user, ip_address=ip_address, request_id=request_id),
+        actor=people.actor_of(user=user, ip_address=ip_address, request_id=request_id),
         organization_id=user.organization_id,
         action="auth.console_login",
         resource_type="user",
@@ -162,7 +162,7 @@ def _revoke_reused(*, claims: Token, now: datetime, ip_address: str | None) -> N
     Session.objects.filter(pk=session.pk, revoked_at=None).update(revoked_at=now)
     callers.forget(organization_id=session.organization_id)
     audit.record(
-        actor=selectors.actor_of(user=session.user, ip_address=ip_address),
+        actor=people.actor_of(user=session.user, ip_address=ip_address),
         organization_id=session.organization_id,
         action="auth.refresh_reused",
         resource_type="session",

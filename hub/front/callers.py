@@ -9,9 +9,10 @@ from uuid import UUID
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import selectors
 from accounts.errors import TokenRefused
-from accounts.models import Session, User
+from accounts.models import Session
+from accounts.models.rights import Rights
+from accounts.selectors import rights, sessions
 from events import choices
 from kernel.errors import Forbidden
 from kernel.http.headers import CHALLENGE
@@ -20,7 +21,7 @@ from kernel.http.headers import CHALLENGE
 CONNECT: Final = "event.read"
 WATCH: Final = "task.read"
 
-Rights: TypeAlias = tuple[frozenset[str], frozenset[str]]
+Readable: TypeAlias = tuple[frozenset[str], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,11 @@ def authenticate(*, token: str, now: datetime) -> tuple[Caller, datetime]:
 
 def identify(*, token: str, now: datetime) -> tuple[Caller, datetime]:
     """The same, whatever they may do. Raises TokenRefused."""
-    session = selectors.get_session(token=token, now=now)
+    session = sessions.get_session(token=token, now=now)
     expiry = AccessToken(token)["exp"]  # type: ignore[arg-type]  # the library types its own class only
-    caller = Caller(session.pk, session.user_id, session.organization_id, *_rights(session.user))
+    caller = Caller(
+        session.pk, session.user_id, session.organization_id, *_readable(session.user.rights)
+    )
     return caller, datetime.fromtimestamp(int(expiry), UTC)
 
 
@@ -69,10 +72,10 @@ def bearer_token(header: str) -> str:
 
 
 def list_present(*, session_ids: Collection[UUID], now: datetime) -> dict[UUID, Caller]:
-    """The callers of those sessions that are still good, with their rights of now; one query.
+    """The callers of those sessions that are still good, with their rights of now; two queries.
 
-    Plain values and rights once for each role: a thousand sockets ask every few seconds, and while
-    the answer is put together no event is delivered.
+    Plain values, and what they may read once for all with the same rights: a thousand sockets ask
+    every few seconds, and while the answer is put together no event is delivered.
     """
     rows = Session.objects.filter(
         pk__in=session_ids,
@@ -80,23 +83,22 @@ def list_present(*, session_ids: Collection[UUID], now: datetime) -> dict[UUID, 
         expires_at__gt=now,
         user__is_active=True,
         organization__is_active=True,
-    ).values_list("pk", "user_id", "organization_id", "user__role")
-    rights: dict[str, Rights] = {}
+    ).values_list("pk", "user_id", "organization_id")
+    people = list(rows)
+    held_by = rights.find_rights(user_ids={user_id for _, user_id, _ in people})
+    read: dict[Rights, Readable] = {}
     present: dict[UUID, Caller] = {}
-    for session_id, user_id, organization_id, role in rows:
-        if role not in rights:
-            rights[role] = _rights(User(role=role, is_active=True))
-        present[session_id] = Caller(session_id, user_id, organization_id, *rights[role])
+    for session_id, user_id, organization_id in people:
+        held = held_by[user_id]
+        if held not in read:
+            read[held] = _readable(held)
+        present[session_id] = Caller(session_id, user_id, organization_id, *read[held])
     return present
 
 
-def _rights(user: User) -> Rights:
-    """The doors that `user` may pass, and the event types that they may read."""
+def _readable(rights: Rights) -> Readable:
+    """The doors that somebody with `rights` may pass, and the event types that they may read."""
     return (
-        frozenset(door for door in (CONNECT, WATCH) if selectors.may(user=user, permission=door)),
-        frozenset(
-            kind.name
-            for kind in choices.list_types()
-            if selectors.may(user=user, permission=kind.permission)
-        ),
+        frozenset(door for door in (CONNECT, WATCH) if rights.hold(door)),
+        frozenset(kind.name for kind in choices.list_types() if rights.hold(kind.permission)),
     )

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from accounts import selectors
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations import bootstrap
+from accounts.selectors import sessions
 from audit.models import AuditEvent
 from kernel import clock
 from tests.accounts.factories import PASSWORD
@@ -111,7 +111,7 @@ def test_a_token_is_issued_for_a_person(admin: User) -> None:
 
     call_command("issue_token", email=admin.email.upper(), stdout=output)
 
-    session = selectors.get_session(token=output.getvalue().strip(), now=clock.now())
+    session = sessions.get_session(token=output.getvalue().strip(), now=clock.now())
     event = AuditEvent.objects.get()
     assert (session, session.user) == (Session.objects.get(), admin)
     assert (event.action, event.actor_type) == ("auth.issue", "system")

@@ -8,12 +8,12 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.choices import PERMISSIONS
 from accounts.models import AgentKey, Organization, Session, User
 from agents.models import Agent, AgentExecution
 from audit.models import AuditEvent
 from cost.models import UsageRecord
 from events.models import OutboxEvent
+from kernel import permissions
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
 from tasks.models import Task
@@ -57,8 +57,8 @@ def test_every_registered_page_is_tested() -> None:
 def test_a_page_names_a_permission_that_somebody_holds(model: type[Model]) -> None:
     page = page_of(model)
 
-    assert PERMISSIONS[page.view_permission]
-    assert not page.edit_permission or PERMISSIONS[page.edit_permission]
+    assert page.view_permission in permissions.catalogue()
+    assert not page.edit_permission or page.edit_permission in permissions.catalogue()
 
 
 def test_a_page_without_a_permission_opens_for_nobody(admin: User) -> None:

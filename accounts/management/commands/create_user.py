@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
-from accounts import selectors
 from accounts.choices import UserRole
 from accounts.operations import people
+from accounts.selectors import people as people_selectors
 from kernel import clock
 from kernel.actors import SYSTEM
 from kernel.errors import DomainError
@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the password alone on its line."""
-        found = selectors.list_organizations()
+        found = people_selectors.list_organizations()
         if options["organization"]:
             found = found.filter(slug=options["organization"])
         organizations = list(found[:2])

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import selectors
 from accounts.operations import sessions
+from accounts.selectors import people
 from kernel import clock
 from kernel.actors import SYSTEM
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the token alone, for use in scripts."""
-        user = selectors.find_user_by_email(email=options["email"])
+        user = people.find_user_by_email(email=options["email"])
         if user is None or not user.is_active:
             raise CommandError(f"No active user has the e-mail {options['email']}.")
         self.stdout.write(sessions.issue_tokens(user=user, actor=SYSTEM, now=clock.now()).access)

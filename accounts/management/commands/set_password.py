@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import selectors
 from accounts.operations import people
+from accounts.selectors import people as people_selectors
 from kernel import clock
 from kernel.actors import SYSTEM
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the password alone on its line."""
-        user = selectors.find_user_by_email(email=options["email"])
+        user = people_selectors.find_user_by_email(email=options["email"])
         if user is None:
             raise CommandError(f"Nobody has the e-mail {options['email']}.")
         password = secrets.token_urlsafe(18)

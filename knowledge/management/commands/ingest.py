@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
-from accounts import selectors as accounts
 from accounts.models import Organization
+from accounts.selectors import people
 from kernel import clock
 from kernel.actors import SYSTEM
 from kernel.errors import DomainError
@@ -101,7 +101,7 @@ def _draw(stream: OutputWrapper, done: int, total: int, name: str) -> None:
 
 def _organization(slug: str) -> Organization:
     """The one called `slug`, or the first; raises CommandError that names the choice."""
-    organizations = accounts.list_organizations()
+    organizations = people.list_organizations()
     chosen = organizations.filter(slug=slug).first() if slug else organizations.first()
     if chosen is None:
         known = ", ".join(organizations.values_list("slug", flat=True)) or "none yet; run bootstrap"

@@ -1,12 +1,11 @@
 """Fixtures of the tests of the front."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from accounts import choices
 from hub.front import app, listener, sockets, switchboard, watches
+from tests.accounts import factories
 from tests.events.conftest import mortal_redis
 from tests.hub.front import peer
 from tests.hub.front.peer import Front
@@ -33,7 +32,6 @@ def front(transactional_db: None, hasty: None) -> Iterator[Front]:
 
 
 @pytest.fixture
-def withdraw(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def withdraw() -> Callable[[str], None]:
     """`withdraw(permission)` takes a permission from every role."""
-    table: Any = choices.PERMISSIONS
-    return lambda permission: monkeypatch.setitem(table, permission, frozenset())
+    return factories.withdraw

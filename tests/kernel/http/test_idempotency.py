@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 
+from accounts.choices import UserRole
 from accounts.models import Organization, Session, User
 from agents.models import Agent
 from agents.operations import registry
@@ -23,6 +24,7 @@ from kernel.models import StoredAnswer
 from kernel.tasks import prune_answers
 from tasks.models import Task
 from tasks.operations import requests
+from tests.accounts import factories
 from tests.accounts.factories import PASSWORD, make_organization, make_user
 from tests.agents.factories import PERSON, make_agent
 from tests.clients import ApiClient
@@ -150,7 +152,7 @@ def test_permission_is_asked_before_the_key_is_looked_at(
     task = make_task(operator.organization)
     path = f"{TASKS}/{task.pk}/cancel"
     first = send(api(operator), "k", path)
-    User.objects.filter(pk=operator.pk).update(role="viewer")
+    factories.set_role(operator, UserRole.VIEWER)
 
     assert first.status_code == 200
     assert code(send(api(operator), "k", path)) == (403, "permission.denied")

@@ -9,7 +9,7 @@ import pytest
 from rest_framework import serializers
 
 from accounts.models import Organization, User
-from accounts.serializers import UserOutput
+from accounts.serializers.auth import UserOutput
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
 from agents.serializers import (
     AgentOutput,

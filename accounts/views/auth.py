@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.operations import profile, sessions
-from accounts.serializers import (
+from accounts.serializers.auth import (
     DetailOutput,
     LoginInput,
     LogoutInput,
@@ -20,6 +20,7 @@ from accounts.serializers import (
 )
 from kernel import clock
 from kernel.http.viewsets import HubViewSet
+from kernel.permissions import ANYONE, PERSON
 
 
 class PublicAuthViewSet(HubViewSet):
@@ -55,9 +56,9 @@ class ProfileViewSet(HubViewSet):
     noun = "profile"
     http_method_names = ["get", "put", "post"]
     permissions: ClassVar = {
-        "retrieve": "profile.read",
-        "update": "profile.edit",
-        "logout": "profile.read",
+        "retrieve": ANYONE,
+        "update": PERSON,
+        "logout": PERSON,
     }
     detail = False
 

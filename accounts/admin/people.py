@@ -31,7 +31,7 @@ STATE = column("state", _session_state, display.status)
 class OrganizationAdmin(ConsoleAdmin):
     """The viewer's own organization."""
 
-    view_permission = "user.read"
+    view_permission = "user_role.edit"
     list_display: ClassVar = (
         "name",
         "slug",
@@ -59,7 +59,7 @@ class OrganizationAdmin(ConsoleAdmin):
 class UserAdmin(ConsoleAdmin):
     """People of the organization."""
 
-    view_permission = "user.read"
+    view_permission = "user_role.edit"
     list_display: ClassVar = (
         "email",
         "full_name",
@@ -68,7 +68,7 @@ class UserAdmin(ConsoleAdmin):
         time_column("last_login", "last login"),
         "short_id",
     )
-    list_filter: ClassVar = ("role", "is_active")
+    list_filter: ClassVar = ("is_active",)
     search_fields: ClassVar = ("email", "full_name")
     fields: ClassVar = (
         "email",
@@ -81,13 +81,17 @@ class UserAdmin(ConsoleAdmin):
         "whole_id",
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With their roles: one query for all."""
+        return super().get_queryset(request).prefetch_related("assignments__role")
+
 
 @admin.register(Session)
 class SessionAdmin(ConsoleAdmin):
     """Logins to the API, and the button that ends them."""
 
-    view_permission = "user.read"
-    edit_permission = "user.edit"
+    view_permission = "user_role.edit"
+    edit_permission = "security.edit"
     list_display: ClassVar = (
         "user",
         STATE,
@@ -135,7 +139,7 @@ class SessionAdmin(ConsoleAdmin):
 class AgentKeyAdmin(ConsoleAdmin):
     """Keys of remote agents; only their prefixes are known."""
 
-    view_permission = "user.read"
+    view_permission = "user_role.edit"
     list_display: ClassVar = (
         "name",
         "prefix",

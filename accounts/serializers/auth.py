@@ -4,7 +4,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.choices import UserRole
 from accounts.models import User
 from kernel.http.shapes import RowOutput
 
@@ -44,7 +43,7 @@ class ProfileInput(serializers.Serializer[Any]):
 class UserOutput(RowOutput[User]):
     """A person."""
 
-    role = serializers.ChoiceField(choices=UserRole.choices)
+    role = serializers.CharField(read_only=True)
 
     class Meta:
         model = User

@@ -1,0 +1,79 @@
+"""People."""
+
+from collections.abc import Mapping
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.functional import cached_property
+
+from accounts.models.organization import TenantRow
+from accounts.models.rights import Rights
+from kernel import clock
+
+
+class UserManager(BaseUserManager["User"]):
+    """Looks users up by e-mail without regard to case."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user with this e-mail; raises User.DoesNotExist."""
+        return self.get(email__iexact=username or "")
+
+
+class User(AbstractBaseUser, TenantRow):
+    """A person of one organization."""
+
+    email = models.EmailField(max_length=254, unique=True)
+    full_name = models.CharField(max_length=255, blank=True)
+    is_active = models.BooleanField(default=True)
+    last_login_ip = models.GenericIPAddressField(null=True, blank=True)
+    failed_logins = models.PositiveIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True, blank=True)
+    password_changed_at = models.DateTimeField(default=clock.now)
+    # Since when logging in takes a second factor; null: it does not.
+    mfa_enabled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = UserManager()  # type: ignore[assignment,misc]  # people are looked up by e-mail
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique")]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the console opens for this person: for every active one, by role."""
+        return self.is_active
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """Whether the console lists an app; each of its pages asks for its own permission."""
+        return self.is_active
+
+    @cached_property
+    def rights(self) -> Rights:
+        """What this person may do, read once for each instance.
+
+        Whoever authenticates sets it, narrowed to the scopes of an API key. For a list of people
+        prefetch `assignments__role`.
+        """
+        if "assignments" in getattr(self, "_prefetched_objects_cache", {}):
+            held = [(a.scope, a.role.name, a.role.permissions) for a in self.assignments.all()]
+            return Rights.of(held)
+        return Rights.of(self.assignments.values_list("scope", "role__name", "role__permissions"))
+
+    @property
+    def role(self) -> str:
+        """What this person is on the whole: `admin`, `operator`, `viewer`, or another role."""
+        return self.rights.role
+
+    def may(self, permission: str, scope: Mapping[str, str] | None = None) -> bool:
+        """Whether the user holds `permission` for what `scope` names; without one: everywhere."""
+        return self.is_active and self.rights.hold(permission, scope)
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Django's way to ask. Its own permissions per model are in no role: always refused."""
+        return self.may(perm)
