@@ -2,8 +2,9 @@
 
 from django.apps import AppConfig
 
-from accounts.choices import PERMISSIONS
+from accounts.choices import PERMISSIONS, SETTINGS
 from kernel import permissions
+from preferences import choices as preferences
 
 
 class AccountsConfig(AppConfig):
@@ -12,5 +13,10 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Fill the permission catalogue."""
+        """Fill the catalogues of permissions and settings."""
         permissions.register(*PERMISSIONS)
+        preferences.register(*SETTINGS)
+        from accounts.operations import security_policy  # noqa: PLC0415 - models must be loaded first
+        from preferences.operations import CHANGED  # noqa: PLC0415 - the same
+
+        CHANGED.append(security_policy.note_change)

@@ -1,37 +1,63 @@
 """HTTP's two questions: whose token is this, and does its owner hold the action's permission."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.errors import TokenRefused
+from accounts.choices import Restriction
+from accounts.errors import CsrfRefused, MfaEnrollmentRequired, PasswordExpired, TokenRefused
 from accounts.models import User
-from accounts.operations import callers
-from accounts.selectors import people
-from kernel import clock
+from accounts.operations import callers, stepup
+from accounts.selectors import network
+from kernel import clock, tenancy
 from kernel.actors import Actor
+from kernel.errors import Forbidden
+from kernel.http import csrf
 from kernel.http.headers import CHALLENGE
+from kernel.permissions import PERSON
+
+QUERY: Final = "access_token"
+# Also the name of a cookie (contract decisions 32).
+HEADER: Final = "agenthub-access-token"
+KEY_HEADER: Final = "X-API-Key"
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <access token>`; `request.user` is a User, `request.auth` an Actor."""
+    """An access token or an API key; `request.user` is a User, `request.auth` an Actor.
+
+    The first that is found wins (contract 004 C0): `?access_token=`, which is off by default, since
+    addresses end up in logs; `Authorization: Bearer`; the headers `agenthub-access-token` and
+    `X-API-Key`; the cookie, which a browser sends by itself and so takes Django's CSRF check.
+    `request.caller` is what `callers.identify` found.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Actor] | None:
-        """None without the header (the permission then answers 401); raises TokenRefused."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if not scheme:
+        """None without a token (the permission then answers 401).
+
+        Raises TokenRefused, CsrfRefused, or AddressRefused.
+        """
+        # DRF keeps what its own errors leave behind; of ours it would ask again, and fail again.
+        request.user = request.auth = None  # type: ignore[assignment]  # DRF's stubs know no nobody
+        token = sent_token(request)
+        if token is None and (token := request.COOKIES.get(HEADER)) and csrf.is_forged(request):
+            raise CsrfRefused
+        if not token:
             return None
-        if scheme.lower() != "bearer" or not token:
-            raise TokenRefused("Send `Authorization: Bearer <token>`.")
-        caller = callers.identify(token=token.strip(), now=clock.now())
+        caller = callers.identify(token=token, now=clock.now())
+        request.caller = caller  # type: ignore[attr-defined]
         request.session_id = caller.session_id  # type: ignore[attr-defined]
-        actor = people.actor_of(
-            user=caller.user,
-            ip_address=request.META.get("REMOTE_ADDR") or None,
+        tenancy.enter(caller.user.organization_id)
+        address = request.META.get("REMOTE_ADDR") or None
+        actor = caller.actor(
+            ip_address=address,
             request_id=getattr(request, "request_id", ""),
         )
+        request.auth = actor  # of somebody who is turned away for their address, too
+        network.check(rules=caller.rules, address=address)
         return caller.user, actor
 
     def authenticate_header(self, request: Request) -> str:
@@ -40,11 +66,65 @@ class SessionTokenAuthentication(BaseAuthentication):
 
 
 class NamedPermission(BasePermission):
-    """Deny by default: the view names a permission for the action, and the caller holds it."""
+    """Deny by default: the view names a permission for the action, and the caller holds it.
+
+    Without more it must be held everywhere. A view whose objects belong to something that roles can
+    be given for answers `permission_scope(subject, body)`; then a grant for that is enough. The
+    actions in its `step_up` may ask for a fresh second factor (`operations.stepup`).
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """False for a stranger (401), for an action without a name and for a lacking role (403)."""
+        """False for a stranger (401) and for an action without a name (403).
+
+        Raises Forbidden, which names the permission, for somebody who lacks it, and what
+        `stepup.require` raises.
+        """
         if not isinstance(request.user, User):
             return False
         permission = getattr(view, "permissions", {}).get(getattr(view, "action", None))
-        return permission is not None and people.may(user=request.user, permission=permission)
+        if permission is None:
+            return False
+        user = request.user
+        if not (user.may(permission) or user.may(permission, _scope(request, view))):
+            raise _refusal(user, permission)
+        if view.action in getattr(view, "step_up", ()):
+            caller: callers.Caller = request.caller  # type: ignore[attr-defined]
+            stepup.require(user=user, mfa_at=caller.mfa_at, now=clock.now())
+        return True
+
+
+def sent_token(request: Request) -> str | None:
+    """The token that the client put into the request itself; None without one.
+
+    Raises TokenRefused for an `Authorization` header of another kind.
+    """
+    if settings.HUB_QUERY_TOKENS and (token := request.query_params.get(QUERY)):
+        return str(token)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        if scheme.lower() != "bearer" or not token.strip():
+            raise TokenRefused("Send `Authorization: Bearer <token>`.")
+        return token.strip()
+    return request.headers.get(HEADER) or request.headers.get(KEY_HEADER) or None
+
+
+def _scope(request: Request, view: Any) -> Mapping[str, str]:
+    """What the action is about, as far as roles can be given for it."""
+    ask = getattr(view, "permission_scope", None)
+    if ask is None:
+        return {}
+    subject = getattr(view, "subject", None)
+    found: Mapping[str, str] = ask(subject, None if subject is not None else request.data)
+    return found
+
+
+def _refusal(user: User, permission: str) -> Forbidden:
+    if user.rights.restriction == Restriction.PASSWORD:
+        return PasswordExpired()
+    if user.rights.restriction == Restriction.MFA:
+        return MfaEnrollmentRequired()
+    if permission == PERSON:
+        detail = "An API key cannot do this. Log in as a person."
+    else:
+        detail = f"This needs the permission `{permission}`. Ask an administrator for it."
+    return Forbidden(detail, data={"permission": permission})

@@ -4,6 +4,7 @@ from django.apps import AppConfig
 
 from agents.choices import PERMISSIONS
 from kernel import permissions
+from preferences import choices as preferences
 
 
 class AgentsConfig(AppConfig):
@@ -12,8 +13,9 @@ class AgentsConfig(AppConfig):
     name = "agents"
 
     def ready(self) -> None:
-        """Fill the catalogues: permissions, and the tools that every hub has."""
+        """Fill the catalogues: permissions, settings, and the tools that every hub has."""
         permissions.register(*PERMISSIONS)
-        from agents.operations import catalogue  # noqa: PLC0415 - models must be loaded first
+        from agents.operations import catalogue, llm_settings  # noqa: PLC0415 - models must be loaded first
 
+        preferences.register(*llm_settings.SETTINGS)
         catalogue.register_tools(catalogue.builtin_tools())

@@ -23,7 +23,7 @@ from accounts.selectors.people import actor_of
 from events import operations
 from events import selectors as events
 from events.clients import channel
-from kernel import clock, redis_client
+from kernel import clock, redis_client, tenancy
 
 GRANTS: Final = "bench:grants"
 READY: Final = "bench:publisher"
@@ -77,8 +77,9 @@ def publish() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["tokens"]:
-        write_tokens(int(sys.argv[2]), Path(sys.argv[3]))
-        print("{}")
-    else:
-        publish()
+    with tenancy.platform():
+        if sys.argv[1:2] == ["tokens"]:
+            write_tokens(int(sys.argv[2]), Path(sys.argv[3]))
+            print("{}")
+        else:
+            publish()

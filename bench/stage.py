@@ -16,7 +16,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS_PYTHON: Final = ROOT / ".venv" / "peers" / "bin" / "python"
 EMAIL: Final = "admin@hub.example.com"
-PASSWORD: Final = "a long walk along the harbour"
+PASSWORD: Final = "A long walk along the harbour, 7 miles"
 OUTSIDE: Final = (
     "HUB_",
     "DJANGO_",
@@ -123,6 +123,7 @@ def raise_stage(folder: Path) -> Iterator[Stage]:
                 "HUB_ADMIN_EMAIL": EMAIL,
                 "HUB_ADMIN_PASSWORD": PASSWORD,
                 "HUB_LOG_LEVEL": "WARNING",
+                "HUB_RATE_LIMITS": "off",
                 "PYTHONPATH": str(ROOT),
                 "BENCH_SUPERUSER_URL": running.postgres.superuser_url,
             },

@@ -19,6 +19,8 @@ PROVIDERS: Final = ("openai", "anthropic", "google")
 MINIMUM_SECRET_LENGTH: Final = 32
 MINIMUM_PASSWORD_LENGTH: Final = 12
 MINIMUM_KEY_LENGTH: Final = 16
+# Requests a minute of one address (contract 003 B0).
+RATE_LIMITS: Final = {"ip": 120, "login": 20, "register": 10}
 CONNECTION_FILE: Final = "connection.json"
 SHARED: Final = ("DATABASE_URL", "HUB_DATABASE_OWNER_URL", "REDIS_URL", "HUB_SECRET_KEY")
 
@@ -51,6 +53,11 @@ class Env:
     agent_key: str = field(repr=False)
     organization: str
     outbound_allow: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...]
+    rate_limits: dict[str, int]
+    metrics_allow: tuple[Network, ...]
+    metrics_token: str = field(repr=False)
+    smtp_url: str = field(repr=False)
     default_provider: str
     openai: Provider
     anthropic: Provider
@@ -60,6 +67,7 @@ class Env:
     drain_seconds: int
     log_level: str
     log_format: str
+    query_tokens: bool
 
 
 KNOWN: Final = frozenset(
@@ -77,6 +85,14 @@ KNOWN: Final = frozenset(
         "HUB_AGENT_KEY",
         "HUB_ORGANIZATION",
         "HUB_OUTBOUND_ALLOW",
+        "HUB_TRUSTED_PROXIES",
+        "HUB_RATE_LIMITS",
+        "HUB_RATE_LIMIT_IP",
+        "HUB_RATE_LIMIT_LOGIN",
+        "HUB_RATE_LIMIT_REGISTER",
+        "HUB_METRICS_ALLOW",
+        "HUB_METRICS_TOKEN",
+        "HUB_SMTP_URL",
         "HUB_PROVIDER",
         "HUB_OPENAI_API_KEY",
         "HUB_OPENAI_BASE_URL",
@@ -92,6 +108,7 @@ KNOWN: Final = frozenset(
         "HUB_DRAIN_SECONDS",
         "HUB_LOG_LEVEL",
         "HUB_LOG_FORMAT",
+        "HUB_QUERY_TOKENS",
     }
 )
 
@@ -126,7 +143,12 @@ def read(source: Mapping[str, str]) -> Env:
         admin_password=_at_least(source, "HUB_ADMIN_PASSWORD", MINIMUM_PASSWORD_LENGTH),
         agent_key=_at_least(source, "HUB_AGENT_KEY", MINIMUM_KEY_LENGTH),
         organization=source.get("HUB_ORGANIZATION") or "Default",
-        outbound_allow=_networks(source),
+        outbound_allow=_networks(source, "HUB_OUTBOUND_ALLOW"),
+        trusted_proxies=_networks(source, "HUB_TRUSTED_PROXIES"),
+        rate_limits=_rate_limits(source, environment),
+        metrics_allow=_networks(source, "HUB_METRICS_ALLOW"),
+        metrics_token=_at_least(source, "HUB_METRICS_TOKEN", MINIMUM_KEY_LENGTH),
+        smtp_url=_url(source, "HUB_SMTP_URL", ("smtp://", "smtps://")),
         default_provider=_default_provider(source, providers),
         **providers,
         worker_runs=_whole(source, "HUB_WORKER_RUNS", 200, 1, 5000),
@@ -134,6 +156,7 @@ def read(source: Mapping[str, str]) -> Env:
         drain_seconds=_whole(source, "HUB_DRAIN_SECONDS", 20, 1, 3600),
         log_level=_choice(source, "HUB_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_choice(source, "HUB_LOG_FORMAT", "console", ("console", "json")),
+        query_tokens=_choice(source, "HUB_QUERY_TOKENS", "off", ("on", "off")) == "on",
     )
 
 
@@ -235,15 +258,28 @@ def _choice(source: Mapping[str, str], name: str, default: str, allowed: tuple[s
     return value
 
 
-def _networks(source: Mapping[str, str]) -> tuple[Network, ...]:
+def _networks(source: Mapping[str, str], name: str) -> tuple[Network, ...]:
     try:
-        return tuple(
-            ipaddress.ip_network(word) for word in _words(source.get("HUB_OUTBOUND_ALLOW", ""))
-        )
+        return tuple(ipaddress.ip_network(word) for word in _words(source.get(name, "")))
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"HUB_OUTBOUND_ALLOW must list networks such as 10.0.0.0/8: {error}."
+            f"{name} must list networks such as 10.0.0.0/8: {error}."
         ) from None
+
+
+def _rate_limits(source: Mapping[str, str], environment: str) -> dict[str, int]:
+    """Requests a minute by name of the limit; none at all where they are switched off."""
+    default = "off" if environment == "test" else "on"
+    switch = _choice(source, "HUB_RATE_LIMITS", default, ("on", "off"))
+    if switch == "off" and environment == "production":
+        raise ImproperlyConfigured(
+            "HUB_RATE_LIMITS is off, which HUB_ENV=production does not allow. Remove it."
+        )
+    limits = {
+        name: _whole(source, f"HUB_RATE_LIMIT_{name.upper()}", limit, 1, 1_000_000)
+        for name, limit in RATE_LIMITS.items()
+    }
+    return limits if switch == "on" else {}
 
 
 def _words(value: str) -> tuple[str, ...]:

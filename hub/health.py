@@ -1,37 +1,17 @@
-"""Probes: is the process alive, can it serve."""
+"""Probes: is the process alive, can it serve, and how do its parts do."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
-from threading import Lock
+import hmac
 from typing import Any, Final
 
-import redis
-import structlog
 from django.conf import settings
-from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django_prometheus.exports import ExportToDjangoView
 
-from kernel.connections import fresh
+from hub import components
+from kernel.http import addresses, problems
 
-log = structlog.get_logger(__name__)
-PATIENCE_SECONDS: Final = 2.0
-_asker = ThreadPoolExecutor(1, thread_name_prefix="hub-readiness")
-_asking: Final[list[Future[str]]] = []
-_asking_lock = Lock()
-
-
-@cache
-def _impatient() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=PATIENCE_SECONDS,
-        socket_connect_timeout=PATIENCE_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+# Made and removed by `manage.py gate`: it takes this host out of the traffic, not the whole hub.
+GATE: Final = "gate-closed"
 
 
 def alive(_request: HttpRequest) -> JsonResponse:
@@ -52,63 +32,39 @@ def health(_request: HttpRequest) -> JsonResponse:
 
 
 def ready(_request: HttpRequest) -> JsonResponse:
-    """`/readyz`: 200 when database (migrated) and Redis answer, else 503."""
-    checks = {"database": _database(), "redis": _redis()}
-    good = all(state == "ok" for state in checks.values())
-    return JsonResponse(
-        {
-            "status": "ready" if good else "not_ready",
-            "version": settings.VERSION,
-            "checks": checks,
-        },
-        status=200 if good else 503,
-    )
+    """`/readyz` and `/ready`: 200 when database (migrated) and Redis answer and the operator's gate
+    is open, else 503 with what fails (contract 002 A1)."""
+    checks = components.ask({"database": components.database, "redis": components.redis})
+    checks["gate"] = "manual_gate" if (settings.HUB_DATA_DIR / GATE).exists() else "ok"
+    failures = {name: state for name, state in checks.items() if state != "ok"}
+    found: dict[str, Any] = {"status": "not_ready" if failures else "ready"}
+    if failures:
+        found["failures"] = failures
+    found |= {"version": settings.VERSION, "checks": checks}
+    return JsonResponse(found, status=503 if failures else 200)
 
 
-def _database() -> str:
-    """Asked on a thread of its own: a server that hangs answers no timeout of ours."""
-    with _asking_lock:
-        if not _asking or _asking[-1].done():
-            _asking[:] = [_asker.submit(_ask_database)]
-        asked = _asking[-1]
-    try:
-        return asked.result(PATIENCE_SECONDS)
-    except TimeoutError:
-        return "unreachable"
+def metrics(request: HttpRequest) -> HttpResponse:
+    """`/metrics`: for whoever shows HUB_METRICS_TOKEN or comes from HUB_METRICS_ALLOW; where
+    neither is set, for everybody, but in production for nobody."""
+    if not _may_scrape(request):
+        return problems.answer(
+            request,
+            status=403,
+            code="metrics.not_public",
+            detail="Metrics are not public. The operator sets HUB_METRICS_TOKEN or"
+            " HUB_METRICS_ALLOW.",
+        )
+    exported: HttpResponse = ExportToDjangoView(request)
+    return exported
 
 
-def _ask_database() -> str:
-    try:
-        with fresh():
-            return "migrations are pending" if Migrations.pending() else "ok"
-    except Error as error:
-        # The message may hold the address and the user; the log is the place for it.
-        log.warning("hub.database.unreachable", error=type(error).__name__)
-        return "unreachable"
-
-
-class Migrations:
-    """Whether the schema is current; asked of the files once, as they change with the code only."""
-
-    current = False
-
-    @classmethod
-    def pending(cls) -> bool:
-        """True while migrations wait; raises a database Error when it does not answer."""
-        if cls.current:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-            return False
-        executor = MigrationExecutor(connection)
-        plan: list[Any] = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        cls.current = not plan
-        return bool(plan)
-
-
-def _redis() -> str:
-    try:
-        _impatient().ping()
-    except RedisError as error:
-        log.warning("hub.redis.unreachable", error=type(error).__name__)
-        return "unreachable"
-    return "ok"
+def _may_scrape(request: HttpRequest) -> bool:
+    token, networks = settings.HUB_METRICS_TOKEN, settings.HUB_METRICS_ALLOW
+    if not token and not networks:
+        return bool(settings.HUB_ENVIRONMENT != "production")
+    offered = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if token and hmac.compare_digest(offered.encode(), token.encode()):
+        return True
+    address = addresses.parse(request.META.get("REMOTE_ADDR", ""))
+    return address is not None and addresses.contains(networks, address)

@@ -31,9 +31,12 @@ USE_I18N = False
 LOCAL_APPS = [
     "kernel",
     "audit",
+    "preferences",
     "accounts",
     "events",
     "knowledge",
+    "projects",
+    "sso",
     "cost",
     "agents",
     "tasks",
@@ -60,12 +63,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "kernel.http.middleware.RequestContext",
+    "kernel.http.limits.RateLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "hub.console.browsers.Browsers",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -101,6 +105,8 @@ def database(url: str) -> dict[str, object]:
         "PORT": query.pop("port", None) or parts.port or "",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A server-side cursor outlives its statement and so the statement's scope.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             "tcp_user_timeout": 15_000,
@@ -126,10 +132,7 @@ STORAGES = {
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
+    {"NAME": "accounts.operations.passwords.PolicyValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = reverse_lazy("admin:login")
@@ -185,6 +188,10 @@ SPECTACULAR_SETTINGS = {
         "TaskPriority": "tasks.choices.TaskPriority",
         "ExecutionStatus": "agents.choices.ExecutionStatus",
         "UserRole": "accounts.choices.UserRole",
+        "AuditStatus": "audit.choices.AuditStatus",
+        "EnvironmentType": "projects.choices.EnvironmentType",
+        "ProjectStatus": "projects.choices.ProjectStatus",
+        "SettingType": "preferences.choices.KINDS",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -223,11 +230,17 @@ HUB_PUBLIC_URL = env.public_url
 HUB_BIND = env.bind
 HUB_PORT = env.port
 HUB_OUTBOUND_ALLOW = env.outbound_allow
+HUB_TRUSTED_PROXIES = env.trusted_proxies
+HUB_RATE_LIMITS = env.rate_limits
+HUB_METRICS_ALLOW = env.metrics_allow
+HUB_METRICS_TOKEN = env.metrics_token
+HUB_SMTP_URL = env.smtp_url
 HUB_PROVIDERS = {"openai": env.openai, "anthropic": env.anthropic, "google": env.google}
 HUB_DEFAULT_PROVIDER = env.default_provider
 HUB_WORKER_RUNS = env.worker_runs
 HUB_LEASE = timedelta(seconds=env.lease_seconds)
 HUB_DRAIN = timedelta(seconds=env.drain_seconds)
+HUB_QUERY_TOKENS = env.query_tokens
 HUB_BOOTSTRAP = {
     "organization": env.organization,
     "email": env.admin_email,

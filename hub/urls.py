@@ -4,26 +4,37 @@ from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from accounts import urls as accounts
 from hub import health
+from hub.console import single_sign_on
+from hub.health_view import HealthViewSet
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("sso/callback", single_sign_on.finish, name="sso_callback"),
+    path("sso/<slug:organization>/login", single_sign_on.begin, name="sso_login"),
     path("favicon.ico", RedirectView.as_view(url=static("hub/favicon.svg"))),
     path("healthz", health.alive),
     path("readyz", health.ready),
+    path("ready", health.ready),
     path("health", health.health),
-    path("metrics", ExportToDjangoView),
+    path("metrics", health.metrics),
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     path("api/schema/swagger/", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
+    re_path(r"^api/v1/settings/health/?$", HealthViewSet.as_view({"get": "retrieve"})),
+    path("api/v1/", include("preferences.urls")),
+    path("api/v1/", include("audit.urls")),
+    path("", include(accounts.root_urlpatterns)),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("agents.urls")),
     path("api/v1/", include("tasks.urls")),
     path("api/v1/", include("knowledge.urls")),
+    path("api/v1/", include("projects.urls")),
+    path("api/v1/", include("sso.urls")),
 ]
 handler400 = "kernel.http.middleware.bad_request"
 handler404 = "kernel.http.middleware.not_found"

@@ -123,7 +123,8 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only the offered filters: else `?password__startswith=` would spell a hash out."""
-        offered = {entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter}
+        entries = (entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter)
+        offered = {getattr(entry, "parameter_name", entry) for entry in entries}
         return lookup.partition("__")[0] in {*offered, *self.linked_filters}
 
     def get_search_results(

@@ -6,9 +6,11 @@ lost message costs time until the next sweep and a doubled one costs nothing.
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 from celery import current_app, shared_task
@@ -16,7 +18,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from kernel import connections, redis_client
+from kernel import connections, redis_client, tenancy
 from kernel.errors import DomainError
 
 log = structlog.get_logger(__name__)
@@ -64,7 +66,8 @@ def job(
     clock. `linger` (seconds) lets it wait before it looks, so that what happens at once is one
     piece of work and the jobs that somebody waits for go first. Errors in `expected` are logged at
     info; others at error, with traceback. None are retried by Celery: the sweep that finds the row
-    again is the retry.
+    again is the retry. One with the argument `organization_id` runs in that organization's scope,
+    any other in the platform's (`kernel.tenancy`).
     """
 
     def register(function: Callable[..., Any]) -> Any:
@@ -73,7 +76,11 @@ def job(
 
         @wraps(function)
         def run(**arguments: Any) -> None:
-            with structlog.contextvars.bound_contextvars(job=name), connections.fresh():
+            with (
+                structlog.contextvars.bound_contextvars(job=name),
+                connections.fresh(),
+                _scope(arguments.get("organization_id")),
+            ):
                 time.sleep(linger)
                 _answer_doorbell(name)
                 try:
@@ -127,6 +134,12 @@ def schedule() -> dict[str, dict[str, Any]]:
         }
         for s in _schedules
     }
+
+
+def _scope(organization_id: str | None) -> AbstractContextManager[None]:
+    if organization_id is None:
+        return tenancy.platform()
+    return tenancy.organization(UUID(organization_id))
 
 
 def _ring(task: Any, after_seconds: float) -> None:

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -58,8 +59,12 @@ class Loop:
     async def in_database(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Await a blocking call that uses the ORM, on a thread with its own connection."""
+        """Await a blocking call that uses the ORM, on a thread with its own connection.
+
+        It has the caller's context: the scope of `kernel.tenancy`, and what the log is told.
+        """
         call = partial(_with_fresh_connection, partial(function, *args, **kwargs))
+        call = partial(copy_context().run, call)
         return await asyncio.get_running_loop().run_in_executor(self._database, call)
 
     def stop(self, *, timeout: float) -> bool:

@@ -22,7 +22,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from accounts.choices import UserRole
@@ -32,10 +32,14 @@ from hub.celery import app
 from hub.embedded import servers as embedded
 from hub.embedded.servers import Servers
 from hub.settings import database
-from kernel import jobs, redis_client
+from kernel import jobs, redis_client, tenancy
+from tests import forgetting
 from tests.accounts import factories
 from tests.clients import ApiClient
 from tests.journeys import programs
+
+# A browser is logged in by a row of ours; what Django's own way leaves in it opens nothing.
+setattr(Client, "force_login", factories.enter_console)  # noqa: B010 - it takes another shape
 
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 
@@ -60,11 +64,32 @@ def django_db_setup(servers: Servers, django_db_blocker: DjangoDbBlocker) -> Ite
 
 
 @pytest.fixture(autouse=True)
+def _platform() -> Iterator[None]:
+    """What a test does by itself, it does for every organization; what it calls has its own."""
+    with tenancy.platform():
+        yield
+
+
+@pytest.fixture(autouse=True)
 def _empty_redis(request: pytest.FixtureRequest) -> None:
     if "django_db_setup" in request.fixturenames:
         redis_client.client().flushall()
         jobs._rung.clear()  # what was rung for is gone with it
         jobs._silence.until = stamps._silence.until = 0.0
+
+
+@pytest.fixture(autouse=True)
+def _callers_are_told(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No operation changes what decides about callers behind the back of who remembers them."""
+    if "django_db_setup" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("_django_db_helper")  # is looked at before it rolls back
+    watch = forgetting.watch(monkeypatch)
+    yield
+    assert not watch.silent(), "Call `callers.forget` in these operations."
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 from django.db import connection
+
+T = TypeVar("T")
 
 
 def race(*contestants: Callable[[], Any]) -> list[Any]:
@@ -21,7 +25,10 @@ def race(*contestants: Callable[[], Any]) -> list[Any]:
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=compete, args=pair) for pair in enumerate(contestants)]
+    threads = [
+        threading.Thread(target=copy_context().run, args=(compete, *pair))
+        for pair in enumerate(contestants)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -65,3 +72,11 @@ class Waiters:
                     return
             pause.wait(0.02)
         raise AssertionError(f"{count} sessions were expected to wait for a lock.")
+
+
+class Pool(ThreadPoolExecutor):
+    """Threads that work in the scope of whoever asks them (`kernel.tenancy`)."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Django's connections are each thread's own; the context is not."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)

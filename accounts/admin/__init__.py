@@ -1,5 +1,5 @@
 """Console pages of accounts; Django imports this module alone."""
 
-from accounts.admin import people
+from accounts.admin import keys, people, roles, sessions
 
-__all__ = ["people"]
+__all__ = ["keys", "people", "roles", "sessions"]

@@ -1,30 +1,41 @@
 """Console pages of accounts."""
 
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import AgentKey, Organization, Session, User
-from accounts.operations import sessions
-from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    time_column,
+from accounts.admin.steering import giver, steer
+from accounts.choices import UserRole
+from accounts.models import Organization, User
+from accounts.operations import mfa, people
+from accounts.selectors import people as people_selectors
+from accounts.selectors import rights
+from accounts.selectors import roles as role_selectors
+from kernel.actors import Actor
+from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel.admin_forms import (
+    EMAIL,
+    PASSWORD,
+    SELECT,
+    DialogForm,
+    form_button,
+    list_form_button,
+    text,
 )
+from kernel.errors import DomainError
 
 
-def _session_state(session: Session) -> str:
-    if session.revoked_at is not None:
-        return "revoked"
-    return "alive" if session.is_alive(now=clock.now()) else "expired"
-
-
-STATE = column("state", _session_state, display.status)
+def _roles(user: User) -> str:
+    scoped = len(user.rights.scoped)
+    more = [f"{scoped} for a scope"] if scoped else []
+    return ", ".join([*user.rights.roles, *more]) or "none"
 
 
 @admin.register(Organization)
@@ -55,11 +66,50 @@ class OrganizationAdmin(ConsoleAdmin):
         return Organization.objects.filter(pk=organization_id)
 
 
+class EditUserForm(DialogForm):
+    """A person's name and the role that they hold everywhere."""
+
+    full_name = text("Name", required=False)
+    role = forms.ChoiceField(label="Role", widget=SELECT())
+
+    def prepare(self) -> None:
+        """The organization's roles; of somebody who is there, what they are."""
+        organization_id = giver(self.request).organization_id
+        rows = role_selectors.list_roles(organization_id=organization_id)
+        field: Any = self.fields["role"]
+        field.choices = [(role.name, role.name) for role in rows]
+        with suppress(ValueError, DomainError):
+            user = people_selectors.get_user(
+                organization_id=organization_id, user_id=UUID(str(self.object_id))
+            )
+            self.initial = {"full_name": user.full_name, "role": user.role}
+
+
+class NewUserForm(EditUserForm):
+    """A new person; their password is told them by whoever types it here."""
+
+    email = forms.EmailField(label="E-mail", max_length=254, widget=EMAIL())
+    password = forms.CharField(
+        label="First password",
+        max_length=1024,
+        strip=False,
+        widget=PASSWORD(attrs={"autocomplete": "new-password"}),
+    )
+    field_order: ClassVar = ("email", "full_name", "password", "role")
+
+    def prepare(self) -> None:
+        """A viewer, unless it is changed."""
+        super().prepare()
+        self.initial = {"role": UserRole.VIEWER.value}
+
+
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
     """People of the organization."""
 
     view_permission = "user_role.edit"
+    edit_permission = "user_role.edit"
+    api_path = "/api/v1/admin/users"
     list_display: ClassVar = (
         "email",
         "full_name",
@@ -75,83 +125,75 @@ class UserAdmin(ConsoleAdmin):
         "full_name",
         "role",
         "is_active",
+        column("roles", _roles),
+        column("second factor", lambda user: "on" if user.mfa_enabled_at else "off"),
+        exact_time("locked_until"),
         exact_time("last_login"),
         exact_time("created_at"),
         exact_time("updated_at"),
         "whole_id",
+        "api_link",
     )
+
+    actions_list: ClassVar = ("create_user",)
+    actions_detail: ClassVar = ("edit_user", "disable_user", "enable_user", "reset_mfa")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With their roles: one query for all."""
-        return super().get_queryset(request).prefetch_related("assignments__role")
+        return rights.with_rights(super().get_queryset(request), user="pk")
 
+    @list_form_button("New user", NewUserForm, icon="person_add")
+    def create_user(self, request: HttpRequest, **values: Any) -> None:
+        """Add a person."""
+        steer(self, request, people.create_user, giver=giver(request), **values)
 
-@admin.register(Session)
-class SessionAdmin(ConsoleAdmin):
-    """Logins to the API, and the button that ends them."""
-
-    view_permission = "user_role.edit"
-    edit_permission = "security.edit"
-    list_display: ClassVar = (
-        "user",
-        STATE,
-        "ip_address",
-        time_column("created_at", "began"),
-        time_column("expires_at", "expires"),
-        "short_id",
+    @form_button(
+        "Edit user",
+        EditUserForm,
+        question="A role replaces all that the person holds everywhere.",
+        icon="edit",
     )
-    list_select_related: ClassVar = ("user",)
-    search_fields: ClassVar = ("user__email",)
-    fields: ClassVar = (
-        "user",
-        STATE,
-        "ip_address",
-        "user_agent",
-        exact_time("created_at"),
-        exact_time("expires_at"),
-        exact_time("revoked_at"),
-        "whole_id",
-    )
-    actions: ClassVar = ("revoke_sessions",)
-    actions_detail: ClassVar = ("revoke_session",)
-
-    @admin.action(description="Revoke selected sessions", permissions=["edit"])
-    def revoke_sessions(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        """Their tokens stop counting with the next request."""
-        for session in queryset:
-            self._revoke(request, session)
+    def edit_user(self, request: HttpRequest, user: User, **values: Any) -> None:
+        """Give them another name or role."""
+        self._update(request, user, **values)
 
     @confirmed(
-        "Revoke session",
-        "Its tokens stop counting with the next request.",
-        available=lambda session: session.is_alive(now=clock.now()),
+        "Disable user",
+        "Their sessions end and their API keys open nothing, with the next request.",
+        available=lambda user: user.is_active,
     )
-    def revoke_session(self, request: HttpRequest, session: Session) -> None:
-        """End it."""
-        self._revoke(request, session)
+    def disable_user(self, request: HttpRequest, user: User) -> None:
+        """Keep them out."""
+        self.attempt(request, partial(self._update, request, user, is_active=False))
 
-    def _revoke(self, request: HttpRequest, session: Session) -> None:
-        actor = self.actor(request)
-        self.attempt(request, sessions.log_out, session_id=session.pk, actor=actor, now=clock.now())
+    @confirmed("Enable user", "They can log in again.", available=lambda user: not user.is_active)
+    def enable_user(self, request: HttpRequest, user: User) -> None:
+        """Let them in again."""
+        self.attempt(request, partial(self._update, request, user, is_active=True))
 
-
-@admin.register(AgentKey)
-class AgentKeyAdmin(ConsoleAdmin):
-    """Keys of remote agents; only their prefixes are known."""
-
-    view_permission = "user_role.edit"
-    list_display: ClassVar = (
-        "name",
-        "prefix",
-        time_column("created_at", "created"),
-        time_column("revoked_at", "revoked"),
-        "short_id",
+    @confirmed(
+        "Reset MFA",
+        "Their second factor is removed and their sessions end. Be sure that they asked for it.",
+        available=lambda user: user.mfa_enabled_at is not None,
     )
-    search_fields: ClassVar = ("name",)
-    fields: ClassVar = (
-        "name",
-        "prefix",
-        exact_time("created_at"),
-        exact_time("revoked_at"),
-        "whole_id",
+    def reset_mfa(self, request: HttpRequest, user: User) -> None:
+        """For somebody who lost their authenticator and their backup codes."""
+        self.attempt(request, partial(steer, self, request, _reset_mfa, user=user))
+
+    def _update(self, request: HttpRequest, user: User, **values: Any) -> None:
+        steer(
+            self,
+            request,
+            people.update_user,
+            user_id=user.pk,
+            values=values,
+            giver=giver(request),
+        )
+
+
+def _reset_mfa(*, organization_id: UUID, user: User, actor: Actor, now: datetime) -> None:
+    mfa.reset(
+        user=people_selectors.get_user(organization_id=organization_id, user_id=user.pk),
+        actor=actor,
+        now=now,
     )

@@ -11,6 +11,8 @@ import kernel.ids
 
 
 class Migration(migrations.Migration):
+    # safe: no release has the code before it: nothing runs beside these steps, of which there are
+    # nine.
     dependencies = [
         ("accounts", "0001_initial"),
     ]
@@ -262,42 +264,6 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(fields=("user", "code_hash"), name="backup_code_unique")
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Identity",
-            fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=kernel.ids.new, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("created_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=kernel.clock.now, editable=False)),
-                ("issuer", models.CharField(max_length=255)),
-                ("subject", models.CharField(max_length=255)),
-                (
-                    "organization",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="accounts.organization",
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(fields=("issuer", "subject"), name="identity_unique")
                 ],
             },
         ),

@@ -4,7 +4,7 @@ from accounts.models.keys import AgentKey, ApiKey
 from accounts.models.network import IpRule
 from accounts.models.organization import Organization, TenantRow
 from accounts.models.role import Role, RoleAssignment
-from accounts.models.secrets import BackupCode, Identity, PastPassword, TotpDevice
+from accounts.models.secrets import BackupCode, PastPassword, TotpDevice
 from accounts.models.session import Session
 from accounts.models.user import User
 
@@ -12,7 +12,6 @@ __all__ = [
     "AgentKey",
     "ApiKey",
     "BackupCode",
-    "Identity",
     "IpRule",
     "Organization",
     "PastPassword",

@@ -38,6 +38,8 @@ class Rights:
     everywhere: frozenset[str] = frozenset()
     scoped: tuple[Grant, ...] = ()
     limit: frozenset[str] | None = None
+    # What a session is only for (`accounts.choices.Restriction`): until then it has no permission.
+    restriction: str = ""
 
     @classmethod
     def of(cls, assignments: Iterable[tuple[Mapping[str, str], str, Iterable[str]]]) -> "Rights":
@@ -62,6 +64,10 @@ class Rights:
     def within(self, limit: frozenset[str]) -> "Rights":
         """What of these rights an API key has whose scopes amount to `limit`."""
         return replace(self, limit=limit)
+
+    def until(self, restriction: str) -> "Rights":
+        """What of these rights a session has that must first lift `restriction`: none."""
+        return Rights(roles=self.roles, restriction=restriction)
 
     def hold(self, permission: str, scope: Mapping[str, str] | None = None) -> bool:
         """Whether they allow `permission` for what `scope` names; without one: for everything."""

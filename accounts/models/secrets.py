@@ -46,19 +46,3 @@ class PastPassword(TenantRow):
 
     def __str__(self) -> str:
         return f"past password of {self.user_id}"
-
-
-class Identity(TenantRow):
-    """Who a user is at an OpenID provider: its issuer and their subject there."""
-
-    user = models.ForeignKey(User, models.CASCADE, related_name="+")
-    issuer = models.CharField(max_length=255)
-    subject = models.CharField(max_length=255)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["issuer", "subject"], name="identity_unique")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.subject} at {self.issuer}"

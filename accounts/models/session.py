@@ -1,10 +1,10 @@
-"""Logins: to the API, and to the console."""
+"""Logins: to the API, and to the console; and those that wait for a second factor."""
 
 from datetime import datetime
 
 from django.db import models
 
-from accounts.choices import SessionKind
+from accounts.choices import Restriction, SessionKind
 from accounts.models.organization import TenantRow
 from accounts.models.user import User
 from kernel import clock
@@ -15,6 +15,10 @@ class Session(TenantRow):
 
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     kind = models.CharField(max_length=8, choices=SessionKind, default=SessionKind.API)
+    # What it is for only, until that is done; "": for everything.
+    restriction = models.CharField(
+        max_length=16, choices=Restriction, blank=True, default="", db_default=""
+    )
     # The one refresh token that is good now; an older one coming back means theft. The console
     # has none.
     refresh_jti = models.CharField(max_length=64, blank=True)
@@ -28,7 +32,10 @@ class Session(TenantRow):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "-created_at"], name="session_user")]
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="session_user"),
+            models.Index(fields=["organization", "-created_at"], name="session_organization"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"

@@ -45,6 +45,11 @@ class User(AbstractBaseUser, TenantRow):
         return self.email
 
     @property
+    def has_mfa(self) -> bool:
+        """Whether logging in takes a second factor."""
+        return self.mfa_enabled_at is not None
+
+    @property
     def is_staff(self) -> bool:
         """Whether the console opens for this person: for every active one, by role."""
         return self.is_active
@@ -58,8 +63,10 @@ class User(AbstractBaseUser, TenantRow):
         """What this person may do, read once for each instance.
 
         Whoever authenticates sets it, narrowed to the scopes of an API key. For a list of people
-        prefetch `assignments__role`.
+        read it along (`selectors.rights.with_rights`), or prefetch `assignments__role`.
         """
+        if (read := self.__dict__.get("held")) is not None:
+            return Rights.of((h["scope"], h["role"], h["permissions"]) for h in read)
         if "assignments" in getattr(self, "_prefetched_objects_cache", {}):
             held = [(a.scope, a.role.name, a.role.permissions) for a in self.assignments.all()]
             return Rights.of(held)

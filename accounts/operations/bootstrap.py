@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -13,7 +12,7 @@ from django.utils.text import slugify
 
 from accounts.choices import UserRole
 from accounts.models import AgentKey, Organization, User
-from accounts.operations import grants, people, roles
+from accounts.operations import grants, passwords, roles
 from accounts.selectors import people as people_selectors
 from audit import operations as audit
 from kernel.actors import SYSTEM
@@ -54,10 +53,10 @@ def bootstrap(
     )
     if user is not None:
         return Bootstrapped(organization=user.organization, user=user, created=False)
-    chosen = password or secrets.token_urlsafe(18)
+    chosen = password or passwords.make()
     email = email or FIRST_ADMIN
     user = User(organization=owner, email=email, full_name="Administrator")
-    people.check_password(chosen, user)
+    passwords.check(password=chosen, user=user)
     user.set_password(chosen)
     user.save()
     grants.give_first_role(user=user, role=UserRole.ADMIN)

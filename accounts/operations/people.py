@@ -1,60 +1,105 @@
-"""Making users and setting passwords, on the word of whoever runs commands on this machine."""
+"""Making users, and changing what they are."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.errors import EmailTaken
 from accounts.models import Session, User
-from accounts.operations import callers, grants
+from accounts.operations import grants, guards, passwords
 from audit import operations as audit
 from kernel.actors import Actor
-from kernel.errors import Invalid
+from kernel.errors import NotFound
 
 
-@transaction.atomic
 def create_user(
-    *, organization_id: UUID, email: str, role: str, password: str, actor: Actor, now: datetime
+    *,
+    organization_id: UUID,
+    email: str,
+    role: str,
+    password: str,
+    actor: Actor,
+    now: datetime,
+    full_name: str = "",
+    giver: User | None = None,
 ) -> User:
-    """Add a person. Raises EmailTaken, or Invalid for a weak password."""
-    user = User(organization_id=organization_id, email=email)
-    check_password(password, user)
+    """Add a person who holds `role` everywhere.
+
+    Raises EmailTaken, Invalid for a weak password or an unknown role, or Escalation if the role
+    permits what `giver` does not hold (None: the operator of this machine, who may give anything).
+    """
+    user = User(organization_id=organization_id, email=email, full_name=full_name)
+    passwords.check(password=password, user=user)
     user.set_password(password)
+    with guards.changing_rights(organization_id=organization_id):
+        _insert(user)
+        grants.give_first_role(user=user, role=role, giver=giver)
+        details = {"email": email, "full_name": full_name, "role": str(role)}
+        _record(user, "user.create", actor, now, details)
+    return user
+
+
+def create_vouched_user(
+    *, organization_id: UUID, email: str, full_name: str, actor: Actor, now: datetime
+) -> User:
+    """Add a person without a password and without a role: somebody else vouches for them.
+
+    Raises EmailTaken.
+    """
+    user = User(organization_id=organization_id, email=email, full_name=full_name)
+    user.set_unusable_password()
+    with guards.changing_rights(organization_id=organization_id):
+        _insert(user)
+        _record(user, "user.create", actor, now, {"email": email, "full_name": full_name})
+    return user
+
+
+def update_user(
+    *,
+    organization_id: UUID,
+    user_id: UUID,
+    values: Mapping[str, Any],
+    giver: User | None,
+    actor: Actor,
+    now: datetime,
+) -> User:
+    """Change `full_name`, `is_active` and `role` as far as `values` has them.
+
+    A disabled person's sessions end at once, and their API keys open nothing until they are enabled
+    again. A role replaces those that they hold everywhere. Raises NotFound, LastHolder, Escalation,
+    or Invalid for an unknown role.
+    """
+    columns = {name: values[name] for name in ("full_name", "is_active") if name in values}
+    with guards.changing_rights(organization_id=organization_id):
+        user = User.objects.filter(organization_id=organization_id, pk=user_id).first()
+        if user is None:
+            raise NotFound
+        before = {name: getattr(user, name) for name in columns}
+        for name, value in columns.items():
+            setattr(user, name, value)
+        user.updated_at = now
+        user.save(update_fields=[*columns, "updated_at"])
+        if "role" in values:
+            grants.hold_only(user=user, role=values["role"], giver=giver, actor=actor, now=now)
+        if before.get("is_active") and not user.is_active:
+            Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
+        _record(user, "user.update", actor, now, {"before": before, "after": dict(values)})
+    return user
+
+
+def _insert(user: User) -> None:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError:
         raise EmailTaken from None
-    grants.give_first_role(user=user, role=role)
-    _record(user, "user.create", actor, now, {"email": email, "role": role})
-    return user
-
-
-@transaction.atomic
-def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> None:
-    """Set a new password and end every session of the user. Raises Invalid for a weak one."""
-    check_password(password, user)
-    user.set_password(password)
-    user.updated_at = now
-    user.save(update_fields=["password", "updated_at"])
-    Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now, updated_at=now)
-    callers.forget(organization_id=user.organization_id)
-    _record(user, "user.set_password", actor, now, {})
-
-
-def check_password(password: str, user: User) -> None:
-    """Raises Invalid with what the password lacks."""
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid.field("password", " ".join(error.messages)) from None
 
 
 def _record(
-    user: User, action: str, actor: Actor, now: datetime, details: dict[str, object]
+    user: User, action: str, actor: Actor, now: datetime, details: Mapping[str, object]
 ) -> None:
     audit.record(
         actor=actor,

@@ -1,14 +1,20 @@
 """Roles: what they permit."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.choices import UserRole
-from accounts.models import Organization, Role
-from accounts.operations import callers
-from kernel import permissions
+from accounts.errors import RoleNameTaken, SystemRole
+from accounts.models import Organization, Role, User
+from accounts.operations import callers, guards
+from audit import operations as audit
+from kernel import permissions as catalogue
+from kernel.actors import Actor
+from kernel.errors import Invalid, NotFound
 
 # Contract 002 A4; the three of 003 follow from the catalogue (contract decisions 9).
 NAMED: Final = {
@@ -22,6 +28,76 @@ DESCRIPTIONS: Final = {
 }
 
 
+def create_role(
+    *,
+    organization_id: UUID,
+    name: str,
+    description: str,
+    permissions: Collection[str],
+    giver: User | None,
+    actor: Actor,
+    now: datetime,
+) -> Role:
+    """Make a role. Raises RoleNameTaken, Escalation, or Invalid for an unknown permission."""
+    keys = _known(permissions)
+    role = Role(
+        organization_id=organization_id, name=name, description=description, permissions=keys
+    )
+    with guards.changing_rights(organization_id=organization_id):
+        guards.check_gift(giver=giver, permissions=keys)
+        _save(role, force_insert=True)
+        _record(role, "role.create", actor, now, {"name": name, "permissions": keys})
+    return role
+
+
+def update_role(
+    *,
+    organization_id: UUID,
+    role_id: UUID,
+    values: dict[str, Any],
+    giver: User | None,
+    actor: Actor,
+    now: datetime,
+) -> Role:
+    """Change `name`, `description` and `permissions` as far as `values` has them.
+
+    Raises NotFound, RoleNameTaken, SystemRole for another name of a built-in role, Escalation for
+    permissions that the giver lacks, LastHolder, or Invalid for an unknown permission.
+    """
+    changes = dict(values)
+    if "permissions" in changes:
+        changes["permissions"] = _known(changes["permissions"])
+    with guards.changing_rights(organization_id=organization_id):
+        role = _get(organization_id, role_id)
+        before = {name: getattr(role, name) for name in changes}
+        if role.is_system and changes.get("name", role.name) != role.name:
+            raise SystemRole
+        # What it had stays, whoever edits it: taking the rest away gives nothing.
+        added = set(changes.get("permissions", ())) - set(role.permissions)
+        guards.check_gift(giver=giver, permissions=added)
+        for name, value in changes.items():
+            setattr(role, name, value)
+        role.updated_at = now
+        _save(role, update_fields=[*changes, "updated_at"])
+        _record(role, "role.update", actor, now, {"before": before, "after": changes})
+    return role
+
+
+def delete_role(*, organization_id: UUID, role_id: UUID, actor: Actor, now: datetime) -> None:
+    """Delete a role; whoever held it holds it no more.
+
+    Raises NotFound, SystemRole or LastHolder.
+    """
+    with guards.changing_rights(organization_id=organization_id):
+        role = _get(organization_id, role_id)
+        if role.is_system:
+            raise SystemRole
+        holders = [str(a.user_id) for a in role.assignments.order_by("pk")]
+        details = {"name": role.name, "permissions": role.permissions, "holders": holders}
+        _record(role, "role.delete", actor, now, details)
+        role.delete()
+
+
 @transaction.atomic
 def offer_permissions(*, organization: Organization, now: datetime) -> None:
     """Make the built-in roles where they lack, and give them the permissions that are new.
@@ -29,7 +105,7 @@ def offer_permissions(*, organization: Organization, now: datetime) -> None:
     A permission is offered once: what was taken from a role since does not come back to it.
     """
     organization = Organization.objects.select_for_update().get(pk=organization.pk)
-    fresh = sorted(set(permissions.catalogue()) - set(organization.offered_permissions))
+    fresh = sorted(set(catalogue.catalogue()) - set(organization.offered_permissions))
     if not fresh:
         return
     known = {
@@ -47,6 +123,51 @@ def offer_permissions(*, organization: Organization, now: datetime) -> None:
     callers.forget(organization_id=organization.pk)
 
 
+def _known(keys: Collection[str]) -> list[str]:
+    """`keys` sorted, each once; raises Invalid if the catalogue lacks one."""
+    known = catalogue.catalogue()
+    wrong = sorted(set(keys) - set(known))
+    if wrong:
+        raise Invalid(
+            fields=[
+                {
+                    "field": "permissions",
+                    "message": f"`{key}` is no permission; GET /api/v1/permissions lists them.",
+                    "type": "unknown_permission",
+                }
+                for key in wrong
+            ]
+        )
+    return sorted(set(keys))
+
+
+def _get(organization_id: UUID, role_id: UUID) -> Role:
+    role = Role.objects.filter(organization_id=organization_id, pk=role_id).first()
+    if role is None:
+        raise NotFound
+    return role
+
+
+def _save(role: Role, **options: Any) -> None:
+    try:
+        with transaction.atomic():
+            role.save(**options)
+    except IntegrityError:
+        raise RoleNameTaken from None
+
+
+def _record(role: Role, action: str, actor: Actor, now: datetime, details: dict[str, Any]) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=role.organization_id,
+        action=action,
+        resource_type="role",
+        resource_id=role.pk,
+        details=details,
+        now=now,
+    )
+
+
 def _built_in() -> dict[str, str]:
     return {
         **{str(role): text for role, text in DESCRIPTIONS.items()},
@@ -55,7 +176,7 @@ def _built_in() -> dict[str, str]:
 
 
 def _begins_with(role: str, key: str) -> bool:
-    permission = permissions.catalogue()[key]
+    permission = catalogue.catalogue()[key]
     match role:
         case UserRole.ADMIN:
             return True

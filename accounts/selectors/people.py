@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 
 from accounts.choices import UserRole
 from accounts.models import Organization, User
+from accounts.selectors import rights
 from kernel.actors import Actor
 from kernel.errors import NotFound
 
@@ -36,6 +37,20 @@ def find_administrator(*, organization_id: UUID) -> User | None:
     )
 
 
+def list_people(*, organization_id: UUID) -> QuerySet[User]:
+    """The organization's people, newest first, with their rights."""
+    people = User.objects.filter(organization_id=organization_id)
+    return rights.with_rights(people, user="pk").order_by("-created_at", "-pk")
+
+
+def get_person(*, organization_id: UUID, user_id: UUID) -> User:
+    """One of them, with their rights; raises NotFound."""
+    user = list_people(organization_id=organization_id).filter(pk=user_id).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
 def get_user(*, organization_id: UUID, user_id: UUID) -> User:
     """One user of the organization; raises NotFound."""
     user = User.objects.filter(organization_id=organization_id, pk=user_id).first()
@@ -47,6 +62,11 @@ def get_user(*, organization_id: UUID, user_id: UUID) -> User:
 def list_organizations() -> QuerySet[Organization]:
     """Every organization; for commands that the operator types, never for a request."""
     return Organization.objects.order_by("created_at", "pk")
+
+
+def get_slug(*, organization_id: UUID) -> str:
+    """The organization's name in addresses."""
+    return Organization.objects.values_list("slug", flat=True).get(pk=organization_id)
 
 
 def actor_of(*, user: User, ip_address: str | None = None, request_id: str = "") -> Actor:

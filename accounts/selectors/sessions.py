@@ -1,13 +1,18 @@
-"""Questions about logins: whose token is this."""
+"""Questions about logins: whose token or browser is this, and who is logged in."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Case, QuerySet, When
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.choices import SessionKind
 from accounts.errors import TokenRefused
 from accounts.models import Session
+from accounts.selectors import network, rights
+from accounts.selectors.policy import get_policy
+from kernel.errors import NotFound
 
 
 def read_access_token(*, token: str) -> AccessToken:
@@ -25,18 +30,83 @@ def read_access_token(*, token: str) -> AccessToken:
 
 
 def get_session(*, token: str, now: datetime) -> Session:
-    """The live session behind an access token, with its user and organization.
+    """The live session behind an access token, with its user, their rights, and `rules`.
 
     Raises TokenRefused for anything else, without saying which check failed.
     """
     claims = read_access_token(token=token)
-    session = (
-        Session.objects.select_related("user", "organization").filter(pk=claims["sid"]).first()
-    )
+    session = _with_callers().filter(pk=claims["sid"], kind=SessionKind.API).first()
     if session is None or not session.is_alive(now=now):
         raise TokenRefused
     if (str(session.user_id), str(session.organization_id)) != (claims["sub"], claims["org"]):
         raise TokenRefused
     if not (session.user.is_active and session.organization.is_active):
         raise TokenRefused
+    _narrow(session)
     return session
+
+
+def find_console_session(*, session_id: UUID, now: datetime) -> Session | None:
+    """The live session of a browser, with its user, their rights, and `rules`; one query.
+
+    Ask in `tenancy.platform()`: the browser's cookie does not say whose it is.
+    """
+    session = _with_callers().filter(pk=session_id, kind=SessionKind.CONSOLE).first()
+    if session is None or not session.is_alive(now=now):
+        return None
+    if not (session.user.is_active and session.organization.is_active):
+        return None
+    session.user.organization = session.organization
+    _narrow(session)
+    return session
+
+
+def list_alive(
+    *, organization_id: UUID, now: datetime, idle_timeout: timedelta | None = None
+) -> QuerySet[Session]:
+    """Sessions that count, newest first; without those of the console that were idle too long."""
+    alive = Session.objects.filter(
+        organization_id=organization_id, revoked_at=None, expires_at__gt=now
+    ).exclude(kind=SessionKind.PENDING)
+    if idle_timeout is not None:
+        alive = alive.exclude(kind=SessionKind.CONSOLE, last_seen_at__lte=now - idle_timeout)
+    return alive.order_by("-created_at", "-pk")
+
+
+def list_shown(
+    *, organization_id: UUID, current_id: UUID | None, now: datetime, user_id: UUID | None = None
+) -> QuerySet[Session]:
+    """`list_alive` for people to look at, with whose they are; `current` marks the asker's own."""
+    policy = get_policy(organization_id=organization_id)
+    rows = list_alive(
+        organization_id=organization_id, now=now, idle_timeout=policy.idle_timeout
+    ).select_related("user")
+    if user_id is not None:
+        rows = rows.filter(user_id=user_id)
+    is_current = Case(When(pk=current_id, then=True), default=False)
+    return rows.annotate(current=is_current)
+
+
+def get_one(*, organization_id: UUID, session_id: UUID, user_id: UUID | None = None) -> Session:
+    """A session of the organization or of one of its people, alive or not; raises NotFound."""
+    rows = Session.objects.exclude(kind=SessionKind.PENDING)
+    if user_id is not None:
+        rows = rows.filter(user_id=user_id)
+    found = rows.filter(organization_id=organization_id, pk=session_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _with_callers() -> QuerySet[Session]:
+    """Sessions with everything that is asked about who calls, in one query."""
+    rows = rights.with_rights(Session.objects.select_related("user", "organization"))
+    return network.with_rules(rows)
+
+
+def _narrow(session: Session) -> None:
+    """Give the session's user the rights that count in it."""
+    user = session.user
+    user.held = session.held  # type: ignore[attr-defined]  # `User.rights` reads it
+    if session.restriction:
+        user.rights = user.rights.until(session.restriction)

@@ -1,18 +1,21 @@
 """What agents of this hub can use: tools and providers. Filled by `AppConfig.ready`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from django.conf import settings
 
+from agents.operations.llm_settings import KEYED, key_setting
 from agents.runtime import builtin
-from agents.runtime.providers import ProviderSettings, available, default_model, refusal
+from agents.runtime.providers import ProviderSettings, available, default_model
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool, ToolRegistry
 from kernel import loop
 from kernel.outbound import OutboundPolicy
 from knowledge import selectors as knowledge
+from preferences.selectors.values import Values
 
 TOOLS: Final = ToolRegistry()
 
@@ -58,24 +61,38 @@ def providers() -> dict[str, ProviderSettings]:
     }
 
 
-def preferred_provider() -> str:
-    """For agents that name none: the environment's choice, else Anthropic (contract 003 B2), else
-    the first that is configured, else the demo."""
-    if settings.HUB_DEFAULT_PROVIDER:
-        return str(settings.HUB_DEFAULT_PROVIDER)
-    found = available(providers())
+def providers_of(preferences: Values) -> dict[str, ProviderSettings]:
+    """The same as an organization reaches them: under its own keys where it has some.
+
+    Addresses are the environment's alone: a key of the hub must not follow one that somebody set.
+    """
+    found = dict(providers())
+    for name in KEYED:
+        if not preferences.is_default(key_setting(name)):
+            found[name] = replace(
+                found.get(name, ProviderSettings()), api_key=preferences[key_setting(name)]
+            )
+    return found
+
+
+def preferred_provider(preferences: Values) -> str:
+    """For agents that name none: the organization's choice, else the environment's, else Anthropic
+    (contract 003 B2), else the first that is configured, else the demo."""
+    if chosen := preferences["llm.default_provider"] or settings.HUB_DEFAULT_PROVIDER:
+        return str(chosen)
+    found = available(providers_of(preferences))
     return "anthropic" if "anthropic" in found else found[0]
 
 
-def provider_refusal(provider: str) -> str:
-    """Why `provider` cannot be used on this hub, as a sentence; empty if it can."""
-    return refusal(provider, providers())
-
-
-def model_for(provider: str, asked: str) -> str:
-    """`asked`, else the environment's model for the provider, else the provider's default."""
+def model_for(provider: str, asked: str, preferences: Values) -> str:
+    """`asked`, else the organization's model if this is its provider, else the environment's model
+    for the provider, else the provider's own default."""
+    if asked:
+        return asked
+    if (own := preferences["llm.default_model"]) and provider == preferred_provider(preferences):
+        return str(own)
     configured = settings.HUB_PROVIDERS.get(provider)
-    return asked or (configured.model if configured else "") or default_model(provider)
+    return (configured.model if configured else "") or default_model(provider)
 
 
 async def _search(context: ToolContext, arguments: Mapping[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from audit import operations as audit
 from events import operations as events
 from kernel.actors import Actor
 from kernel.errors import Invalid
+from preferences.selectors.values import read as read_settings
 
 
 class Work(Protocol):
@@ -48,7 +49,7 @@ def create_agent(
 
     Raises AgentNameTaken, or Invalid for an unknown provider or tool.
     """
-    configuration = _configuration(values)
+    configuration = _configuration(values, organization_id)
     _check(configuration)
     agent = Agent(
         organization_id=organization_id,
@@ -75,7 +76,7 @@ def update_agent(
     """
     agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
     version = _version(agent)
-    asked = _configuration(values)
+    asked = _configuration(values, organization_id)
     changed = {k: v for k, v in asked.items() if getattr(version, k) != v}
     if changed:
         _check(changed)
@@ -190,10 +191,11 @@ def _set_activity(agent: Agent, *, is_active: bool, status: AgentStatus, now: da
     )
 
 
-def _configuration(values: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(values: Mapping[str, Any], organization_id: UUID) -> dict[str, Any]:
     asked = {k: v for k, v in values.items() if k in CONFIGURATION}
     if asked.get("llm_provider") == "":
-        asked["llm_provider"] = catalogue.preferred_provider()
+        preferences = read_settings(organization_id=organization_id)
+        asked["llm_provider"] = catalogue.preferred_provider(preferences)
     return asked
 
 

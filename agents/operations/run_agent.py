@@ -3,7 +3,7 @@
 Only workers import this module: with it come the model libraries, most of a second of CPU.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -13,9 +13,11 @@ import structlog
 
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
 from agents.operations import catalogue, executions, resumption
+from agents.operations.llm_settings import key_setting
 from agents.runtime import engine, history
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.provider_registry import ProviderRegistry
+from agents.runtime.providers import DEMO, default_model
 from agents.runtime.spec import (
     FailureKind,
     Guardrails,
@@ -28,6 +30,8 @@ from agents.runtime.spec import (
 )
 from events import operations as events
 from kernel import clock, loop
+from preferences.errors import SecretUnreadable
+from preferences.selectors import values
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +45,16 @@ async def run(
     its tool is not idempotent, nothing is run and the result says so. Every step is committed
     before the run goes on. Raises RunWithoutLease when the execution was closed by somebody else.
     """
-    spec = spec_of(execution=execution, version=version, seconds=_seconds(version, deadline))
+    try:
+        access = await _access(execution.organization_id, version)
+    except SecretUnreadable as error:
+        return _failed(FailureKind.PROVIDER_NOT_CONFIGURED, error.detail)
+    spec = spec_of(
+        execution=execution,
+        version=version,
+        model=access.model,
+        seconds=_seconds(version, deadline),
+    )
     if execution.resumed_from_id is not None:
         past = await loop.get().in_database(resumption.read_past, execution=execution)
         if past.unknown:
@@ -50,10 +63,35 @@ async def run(
     journal = ExecutionJournal(execution)
     return await engine.run(
         spec,
-        providers=model_registry(),
+        providers=model_registry().with_key(access.api_key),
         tools=catalogue.TOOLS,
         journal=journal,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How a run reaches its model; an empty key is the hub's own."""
+
+    model: str
+    api_key: str = field(default="", repr=False)
+
+
+async def _access(organization_id: UUID, version: AgentVersion) -> _Access:
+    """As the organization's settings stand now: a new key needs no restart, only the next run."""
+    if version.llm_provider == DEMO:
+        return _Access(version.llm_model or default_model(DEMO))
+    return await loop.get().in_database(_read_access, organization_id, version)
+
+
+def _read_access(organization_id: UUID, version: AgentVersion) -> _Access:
+    provider = version.llm_provider
+    settings = values.read(organization_id=organization_id)
+    model = catalogue.model_for(provider, version.llm_model, settings)
+    if settings.is_default(key_setting(provider)):
+        return _Access(model)
+    model_registry().load(provider)
+    return _Access(model, settings[key_setting(provider)])
 
 
 @cache
@@ -62,13 +100,15 @@ def model_registry() -> ProviderRegistry:
     return ProviderRegistry(catalogue.providers())
 
 
-def spec_of(*, execution: AgentExecution, version: AgentVersion, seconds: float) -> RunSpec:
+def spec_of(
+    *, execution: AgentExecution, version: AgentVersion, model: str, seconds: float
+) -> RunSpec:
     """The runtime's view of a version and a prompt, with `seconds` to run."""
     return RunSpec(
         run_id=execution.pk,
         agent_name=execution.agent_name,
         provider=version.llm_provider,
-        model=catalogue.model_for(version.llm_provider, version.llm_model),
+        model=model,
         system_prompt=version.system_prompt,
         temperature=version.temperature,
         max_tokens=version.max_tokens,
@@ -98,18 +138,19 @@ def _message(step: ExecutionStep) -> Message:
 
 def _outcome_unknown(past: resumption.Past) -> RunResult:
     tools = ", ".join(sorted({step.tool for step in past.unknown}))
+    return _failed(
+        FailureKind.TOOL_OUTCOME_UNKNOWN,
+        f"The worker stopped while it called {tools}: nobody knows whether the call took"
+        " effect, and it is not safe to repeat. Find out, then set the task to in_progress"
+        " to let the agent go on, or complete, fail or cancel it.",
+    )
+
+
+def _failed(kind: FailureKind, message: str) -> RunResult:
     return RunResult(
         status="error",
         output="",
-        error=RunFailure(
-            kind=FailureKind.TOOL_OUTCOME_UNKNOWN,
-            message=(
-                f"The worker stopped while it called {tools}: nobody knows whether the call took"
-                " effect, and it is not safe to repeat. Find out, then set the task to in_progress"
-                " to let the agent go on, or complete, fail or cancel it."
-            ),
-            retryable=False,
-        ),
+        error=RunFailure(kind=kind, message=message, retryable=False),
         usage=Usage(),
         tool_calls=0,
         duration_ms=0,

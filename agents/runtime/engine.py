@@ -18,13 +18,13 @@ from pydantic_ai.tools import ToolDefinition
 from agents.runtime import failures, history, model_call, tool_calls
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import Journal, ModelTurn, ToolCall
-from agents.runtime.provider_registry import ProviderRegistry
+from agents.runtime.provider_registry import Models
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, RunSpec, Usage
 from agents.runtime.tools import ToolRegistry
 
 
 async def run(
-    spec: RunSpec, *, providers: ProviderRegistry, tools: ToolRegistry, journal: Journal
+    spec: RunSpec, *, providers: Models, tools: ToolRegistry, journal: Journal
 ) -> RunResult:
     """Run `spec` to its end and say how it ended.
 
@@ -63,7 +63,7 @@ class _JournalBroke(Exception):
 
 class _Loop:
     def __init__(
-        self, spec: RunSpec, providers: ProviderRegistry, tools: ToolRegistry, journal: Journal
+        self, spec: RunSpec, providers: Models, tools: ToolRegistry, journal: Journal
     ) -> None:
         self._spec = spec
         self._providers = providers

@@ -174,7 +174,10 @@ def _of_auth(error: Exception, provider: Provider, _model: str) -> RunFailure:
     status = f" ({error.status_code})" if isinstance(error, ModelHTTPError) else ""
     return RunFailure(
         kind=FailureKind.PROVIDER_AUTH,
-        message=f"{provider.label} refused the API key{status}. Check {provider.key_variable}.",
+        message=(
+            f"{provider.label} refused the API key{status}. Check {provider.key_variable}, or the"
+            f" setting llm.{provider.name}_api_key."
+        ),
         retryable=False,
     )
 

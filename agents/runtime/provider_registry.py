@@ -1,31 +1,42 @@
-"""One client per provider and one model object per name, shared by all runs of an event loop.
+"""One client per provider and key and one model object per name, for all runs of an event loop.
 
 A client made anew for each run costs 60 ms of CPU, half of it the TLS context.
 """
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+import httpx2
 from pydantic_ai.models import Model
 
 from agents.runtime import failures, providers
+from agents.runtime.clients import transport
 from agents.runtime.demo import DemoModel
 from agents.runtime.failures import RunStopped
 from agents.runtime.providers import ProviderSettings
 
+K = TypeVar("K")
+V = TypeVar("V")
 MAX_MODELS: Final = 256
+# Organizations' own keys; their clients are let go of, not closed: they share the connections.
+MAX_CLIENTS: Final = 256
 
 
 class ProviderClient(Protocol):
-    """One provider's SDK, with retries off: the task layer retries."""
+    """One provider's SDK under one key, with retries off: the task layer retries."""
 
     def model(self, name: str) -> "Model[Any]":
         """The model called `name`; makes no request."""
 
-    async def aclose(self) -> None:
-        """Close idle connections."""
+
+class Models(Protocol):
+    """What a run asks for its model."""
+
+    def model(self, provider: str, name: str) -> "Model[Any]":
+        """The model object; raises RunStopped for an unknown or unconfigured provider."""
 
 
 class ProviderRegistry:
@@ -38,8 +49,9 @@ class ProviderRegistry:
     def __init__(self, settings: Mapping[str, ProviderSettings] | None = None) -> None:
         self._settings = dict(settings or {})
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._models: dict[tuple[str, str], Model[Any]] = {}
-        self._clients: dict[str, ProviderClient] = {}
+        self._models: dict[tuple[str, str, str], Model[Any]] = {}
+        self._clients: dict[tuple[str, str], ProviderClient] = {}
+        self._connections: dict[str, httpx2.AsyncClient] = {}
         self._modules = {
             name: import_module(f"agents.runtime.clients.{name}")
             for name in self.available()
@@ -50,32 +62,59 @@ class ProviderRegistry:
         """Names of the providers that can be called, preferred ones first."""
         return providers.available(self._settings)
 
-    def model(self, provider: str, name: str) -> "Model[Any]":
-        """The shared model object; raises RunStopped for an unknown or unconfigured provider."""
-        if reason := providers.refusal(provider, self._settings):
+    def load(self, provider: str) -> None:
+        """Import the provider's SDK unless it is there. Takes a second: not on the loop."""
+        if provider in providers.PROVIDERS and provider != providers.DEMO:
+            self._modules[provider] = import_module(f"agents.runtime.clients.{provider}")
+
+    def with_key(self, api_key: str) -> Models:
+        """The models as somebody with a key of their own reaches them."""
+        return _Keyed(self, api_key) if api_key else self
+
+    def model(self, provider: str, name: str, *, api_key: str = "") -> "Model[Any]":
+        """The shared model object, under `api_key` instead of the configured one if given.
+
+        Raises RunStopped for an unknown or unconfigured provider. Call `load` first for one that
+        was not configured when the registry was made.
+        """
+        settings = self._settings
+        if api_key:
+            own = replace(settings.get(provider, ProviderSettings()), api_key=api_key)
+            settings = {**settings, provider: own}
+        if reason := providers.refusal(provider, settings):
             raise RunStopped(failures.no_provider(provider, reason))
         self._bind_loop()
-        found = self._models.get((provider, name))
+        found = self._models.get((provider, name, api_key))
         if found is None:
-            if len(self._models) >= MAX_MODELS:
-                self._models.clear()
-            found = self._models[provider, name] = self._new_model(provider, name)
+            made = self._new_model(provider, name, settings.get(provider))
+            found = _keep(self._models, (provider, name, api_key), made, most=MAX_MODELS)
         return found
 
     async def aclose(self) -> None:
-        """Close all clients; runs that still use them fail."""
-        clients, self._clients = self._clients, {}
+        """Close all connections; runs that still use them fail."""
+        connections, self._connections = self._connections, {}
         self._models.clear()
-        for client in clients.values():
-            await client.aclose()
+        self._clients.clear()
+        for connection in connections.values():
+            await connection.aclose()
 
-    def _new_model(self, provider: str, name: str) -> "Model[Any]":
-        if provider == providers.DEMO:
+    def _new_model(
+        self, provider: str, name: str, settings: ProviderSettings | None
+    ) -> "Model[Any]":
+        if settings is None or provider == providers.DEMO:
             return DemoModel()
-        if provider not in self._clients:
-            client: ProviderClient = self._modules[provider].connect(self._settings[provider])
-            self._clients[provider] = client
-        return self._clients[provider].model(name)
+        key = (provider, settings.api_key)
+        found = self._clients.get(key)
+        if found is None:
+            made = self._modules[provider].connect(settings, self._connection(provider, settings))
+            found = _keep(self._clients, key, made, most=MAX_CLIENTS)
+        return found.model(name)
+
+    def _connection(self, provider: str, settings: ProviderSettings) -> "httpx2.AsyncClient":
+        """One pool a provider: a key travels with each request, not with the connection."""
+        if provider not in self._connections:
+            self._connections[provider] = transport.new_client(settings)
+        return self._connections[provider]
 
     def _bind_loop(self) -> None:
         # Pooled connections belong to the loop that opened them; used from another they hang.
@@ -84,3 +123,22 @@ class ProviderRegistry:
             self._loop = loop
         if self._loop is not loop:
             raise RuntimeError("A ProviderRegistry serves one event loop: build another for this.")
+
+
+class _Keyed:
+    """The registry as one organization sees it."""
+
+    def __init__(self, registry: ProviderRegistry, api_key: str) -> None:
+        self._registry = registry
+        self._api_key = api_key
+
+    def model(self, provider: str, name: str) -> "Model[Any]":
+        return self._registry.model(provider, name, api_key=self._api_key)
+
+
+def _keep(entries: dict[K, V], key: K, entry: V, *, most: int) -> V:
+    """Put `entry` in, and the oldest out where there is no room."""
+    while len(entries) >= most:
+        del entries[next(iter(entries))]
+    entries[key] = entry
+    return entry

@@ -93,7 +93,8 @@ def refusal(provider: str, settings: Mapping[str, ProviderSettings]) -> str:
     if not is_available(provider, settings):
         found = PROVIDERS[provider]
         return (
-            f"{found.label} has no API key on this hub. Set {found.key_variable} and restart, or"
-            f" choose another provider: {', '.join(available(settings))}."
+            f"{found.label} has no API key. Set one in the settings (llm.{provider}_api_key), or"
+            f" {found.key_variable} for the whole hub, or choose another provider:"
+            f" {', '.join(available(settings))}."
         )
     return ""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.text import format_lazy
 
 
 def _page(title: str, icon: str, page: str, permission: str) -> dict[str, Any]:
@@ -14,6 +15,16 @@ def _page(title: str, icon: str, page: str, permission: str) -> dict[str, Any]:
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{page}_changelist"),
+        "permission": _holders_of(permission),
+    }
+
+
+def _place(title: str, icon: str, name: str, permission: str, *arguments: str) -> dict[str, Any]:
+    """The same for a page that is no list."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{name}", args=arguments),
         "permission": _holders_of(permission),
     }
 
@@ -41,6 +52,8 @@ MENU: Final[list[dict[str, Any]]] = [
             _page("Agents", "smart_toy", "agents_agent", "agent.read"),
             _page("Executions", "play_circle", "agents_agentexecution", "execution.read"),
             _page("Knowledge", "menu_book", "knowledge_knowledgeentry", "knowledge.read"),
+            _page("Projects", "folder_open", "projects_project", "tenancy.read"),
+            _page("Environments", "dns", "projects_environment", "tenancy.read"),
         ],
     },
     {
@@ -49,6 +62,13 @@ MENU: Final[list[dict[str, Any]]] = [
         "items": [
             _page("Usage", "payments", "cost_usagerecord", "cost.read"),
             _page("Audit", "verified_user", "audit_auditevent", "audit.read"),
+            _page("Audit checkpoints", "signature", "audit_auditcheckpoint", "audit.read"),
+            {
+                "title": "Audit export",
+                "icon": "download",
+                "link": format_lazy("{}#/audit-events/audit_event_export", reverse_lazy("swagger")),
+                "permission": _holders_of("audit.export"),
+            },
             _page("Events", "bolt", "events_outboxevent", "event.read"),
         ],
     },
@@ -56,10 +76,23 @@ MENU: Final[list[dict[str, Any]]] = [
         "title": "People",
         "separator": True,
         "items": [
-            _page("Users", "group", "accounts_user", "user.read"),
-            _page("Sessions", "devices", "accounts_session", "user.read"),
-            _page("Agent keys", "key", "accounts_agentkey", "user.read"),
-            _page("Organization", "domain", "accounts_organization", "user.read"),
+            _page("Users", "group", "accounts_user", "user_role.edit"),
+            _page("Roles", "shield_person", "accounts_role", "role.read"),
+            _page("Role assignments", "assignment_ind", "accounts_roleassignment", "role.read"),
+            _page("Sessions", "devices", "accounts_session", "security.edit"),
+            _page("API keys", "vpn_key", "accounts_apikey", "security.edit"),
+            _page("Agent keys", "key", "accounts_agentkey", "security.edit"),
+            _page("Organization", "domain", "accounts_organization", "user_role.edit"),
+        ],
+    },
+    {
+        "title": "Hub",
+        "separator": True,
+        "items": [
+            _place("Settings", "settings", "all_settings", "settings.edit"),
+            _place("Security policy", "policy", "settings", "security.edit", "security"),
+            _place("IP rules", "lan", "ip_rules", "security.edit"),
+            _place("Health", "monitor_heart", "health", "settings.edit"),
         ],
     },
     {
@@ -85,5 +118,10 @@ UNFOLD: Final[dict[str, Any]] = {
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": MENU},
     # Else unfold offers its own form for passwords, which would write past operations and audit.
-    "ACCOUNT": {"navigation": [{"title": "API", "link": reverse_lazy("swagger")}]},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Account", "link": reverse_lazy("admin:account")},
+            {"title": "API", "link": reverse_lazy("swagger")},
+        ]
+    },
 }

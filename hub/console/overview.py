@@ -14,8 +14,10 @@ from agents.models import Agent, AgentExecution
 from agents.operations import catalogue
 from agents.runtime.providers import DEMO, available
 from audit.models import AuditEvent
-from audit.selectors import SEALED_WITHIN
+from audit.selectors.chain import SEALED_WITHIN
 from cost.models import UsageRecord
+from preferences.selectors import values
+from preferences.selectors.values import Values
 from tasks.choices import TaskStatus
 from tasks.models import Task
 
@@ -75,6 +77,7 @@ class Warned:
 class Overview:
     """The front page."""
 
+    announcement: str
     open_now: Tally
     today: Tally
     needs_person: Sequence[Task]
@@ -86,7 +89,8 @@ class Overview:
 
 
 def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
-    """The organization's state now: at most eleven queries, none of which grows with history."""
+    """The organization's state now: at most twelve queries, none of which grows with history."""
+    settings = values.read(organization_id=organization_id)
     running = list(
         Task.objects.filter(organization_id=organization_id, status=TaskStatus.IN_PROGRESS)
         .select_related("agent")
@@ -96,6 +100,7 @@ def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
     # As values: given the query instead, PostgreSQL would read every task of the organization.
     latest = Task.objects.filter(organization_id=organization_id, pk__in=_latest(organization_id))
     return Overview(
+        announcement=settings["general.announcement"],
         open_now=_open_now(organization_id),
         today=_tally(today, TaskStatus),
         needs_person=_listed(latest, (TaskStatus.REVIEW, TaskStatus.FAILED), "-updated_at"),
@@ -104,7 +109,7 @@ def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
         spend=_spend(organization_id, now),
         agents=_tally(Agent.objects.alive().filter(organization_id=organization_id), AgentStatus),
         warnings=[
-            *_offline_provider(organization_id),
+            *_offline_provider(organization_id, settings),
             *_no_worker(organization_id, is_idle=not running, now=now),
             *_unsealed_audit(organization_id, now),
         ],
@@ -178,18 +183,18 @@ def _spend(organization_id: UUID, now: datetime) -> Spend:
     )
 
 
-def _offline_provider(organization_id: UUID) -> list[Warned]:
+def _offline_provider(organization_id: UUID, settings: Values) -> list[Warned]:
     agents = Agent.objects.alive().filter(
         organization_id=organization_id, current_version__llm_provider=DEMO
     )
     names = list(agents.order_by("name").values_list("name", flat=True)[: LISTED + 1])
-    if available(catalogue.providers()) == [DEMO]:
+    if available(catalogue.providers_of(settings)) == [DEMO]:
         return [
             Warned(
                 "No model provider is configured.",
                 "Agents of the demo provider work offline by fixed rules: an honest stand-in, not a"
-                " language model. Set a provider's key in the environment (docs/configuration.md),"
-                " restart, and give the agents that provider.",
+                " language model. Set a provider's key in the settings, and give the agents that"
+                " provider.",
             )
         ]
     if names:

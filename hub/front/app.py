@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from events.clients.channel import Envelope
+from hub.front.exports import AuditExports
 from hub.front.listener import Listener
 from hub.front.sockets import EventSocket
 from hub.front.streams import TaskStreams
@@ -37,10 +38,15 @@ def create_app() -> Starlette:
     board = Switchboard()
     watches = Watches(board)
     streams = TaskStreams(watches)
+    exports = AuditExports()
 
     def deliver(event: Envelope) -> None:
         board.deliver(event)
         watches.deliver(event)
+
+    def drain() -> None:
+        watches.drain()
+        exports.drain()
 
     async def events(websocket: WebSocket) -> None:
         await EventSocket(websocket, board).run()
@@ -53,7 +59,7 @@ def create_app() -> Starlette:
         ]
         try:
             # `hub.front.protocol` calls it: a stream that nobody ends would outlast every drain.
-            yield {"drain": watches.drain}
+            yield {"drain": drain}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -64,6 +70,8 @@ def create_app() -> Starlette:
             WebSocketRoute("/ws", events),
             Route("/api/v1/tasks/{task_id}/stream", streams),
             Route("/api/v1/tasks/{task_id}/stream/", streams),
+            Route("/api/v1/audit-events/export", exports),
+            Route("/api/v1/audit-events/export/", exports),
             # Here, because it must answer while every thread of Django is busy.
             Route("/healthz", _alive),
             Mount("/", app=DjangoApp()),

@@ -14,7 +14,7 @@ from events import selectors
 from events.clients import channel
 from events.clients.channel import Envelope
 from hub.front import database
-from kernel import redis_client
+from kernel import redis_client, tenancy
 
 log = structlog.get_logger(__name__)
 BATCH: Final = 500
@@ -81,10 +81,11 @@ class Listener:
         A database that does not answer leaves the gap open for the next call.
         """
         try:
-            if self._last is None:
-                self._last = await database.ask(selectors.get_last_sequence)
-            while await self._read_batch(self._last) == BATCH:
-                pass
+            with tenancy.platform():
+                if self._last is None:
+                    self._last = await database.ask(selectors.get_last_sequence)
+                while await self._read_batch(self._last) == BATCH:
+                    pass
             self._gap_left_open = False
         except DatabaseError as error:
             if not self._gap_left_open:

@@ -1,4 +1,4 @@
-"""The stream in the OpenAPI document: the front answers it, so Django's routes do not name it."""
+"""Streams in the OpenAPI document: the front answers them, so Django's routes do not name them."""
 
 from typing import Any, Final
 
@@ -33,6 +33,35 @@ STREAM: Final[dict[str, Any]] = {
         }
     },
 }
+EXPORT_PATH: Final = "/api/v1/audit-events/export/"
+EXPORT: Final[dict[str, Any]] = {
+    "operationId": "audit_event_export",
+    "description": (
+        "The audit chain as signed JSON lines (header, rows, checkpoints, footer), up to the last"
+        " row that was sealed when it began; see docs/audit.md."
+    ),
+    "parameters": [
+        {
+            "in": "query",
+            "name": name,
+            "schema": {"type": "string", "format": "date-time"},
+            "description": text,
+        }
+        for name, text in (
+            ("since", "RFC 3339; not before it."),
+            ("until", "RFC 3339; before it."),
+        )
+    ],
+    "tags": ["audit-events"],
+    "security": [{"bearer": []}],
+    "responses": {
+        "200": {
+            "description": "",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        }
+    },
+}
+STREAMS: Final = {PATH: STREAM, EXPORT_PATH: EXPORT}
 
 
 def describe_streams(
@@ -41,9 +70,12 @@ def describe_streams(
     request: Any,  # noqa: ARG001 - the same
     public: bool,  # noqa: ARG001, FBT001 - the same
 ) -> dict[str, Any]:
-    """Add the operation in its place: among parameters before words, as the generator sorts."""
-    operation = {**STREAM, "responses": {**STREAM["responses"]}}
-    paths = {**result["paths"], PATH: {"get": operation}}
+    """Add each operation in its place: among parameters before words, as the generator sorts."""
+    operations = {
+        path: {"get": {**operation, "responses": {**operation["responses"]}}}
+        for path, operation in STREAMS.items()
+    }
+    paths = {**result["paths"], **operations}
     result["paths"] = {path: paths[path] for path in sorted(paths, key=_rank)}
     return result
 

@@ -47,6 +47,7 @@ class EventSocket:
         self._websocket = websocket
         self._outlet: Wire = websocket.scope["extensions"][wire.EXTENSION]
         self._board = board
+        self._address = callers.address_of(websocket)
 
     async def run(self) -> None:
         """Serve until either side ends it."""
@@ -67,12 +68,12 @@ class EventSocket:
             raise Refused(FORBIDDEN, "This origin may not connect.")
         token = self._websocket.query_params.get("token")
         if token:
-            caller, expiry = await _authenticate(token)
+            caller, expiry = await _authenticate(token, self._address)
             return Subscriber(caller, self._outlet), expiry
         message = await self._read_first()
         if message.get("type") != "auth":
             raise Refused(UNAUTHENTICATED, "The first message must be of type auth.")
-        caller, expiry = await _authenticate(message.get("token"))
+        caller, expiry = await _authenticate(message.get("token"), self._address)
         line = Subscriber(caller, self._outlet)
         line.send(_authenticated(expiry))
         return line, expiry
@@ -171,7 +172,7 @@ class Conversation:
                 raise BadMessage("Unknown type. Send ping, auth, subscribe or unsubscribe.")
 
     async def _renew(self, message: dict[str, Any]) -> None:
-        caller, expiry = await _authenticate(message.get("token"))
+        caller, expiry = await _authenticate(message.get("token"), self.line.caller.address)
         if caller.user_id != self.line.caller.user_id:
             raise Refused(UNAUTHENTICATED, "This socket belongs to another user.")
         self.line.caller = caller
@@ -205,11 +206,13 @@ def _pattern(message: dict[str, Any]) -> str:
     return pattern
 
 
-async def _authenticate(token: object) -> tuple[callers.Caller, datetime]:
+async def _authenticate(token: object, address: str) -> tuple[callers.Caller, datetime]:
     if not isinstance(token, str):
         raise Refused(UNAUTHENTICATED, "Send the access token as `token`.")
     try:
-        return await database.ask(callers.authenticate, token=token, now=clock.now())
+        return await database.ask(
+            callers.authenticate, token=token, address=address, now=clock.now()
+        )
     except TokenRefused as refusal:
         raise Refused(UNAUTHENTICATED, refusal.detail) from None
     except Forbidden as refusal:

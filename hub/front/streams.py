@@ -20,7 +20,7 @@ from hub.front.callers import Caller
 from hub.front.history import Event, Position
 from hub.front.switchboard import UNAUTHENTICATED
 from hub.front.watches import Watch, Watches, Words
-from kernel import clock
+from kernel import clock, tenancy
 from kernel.errors import DomainError, Forbidden, Invalid, Unavailable
 from kernel.http import problems
 from kernel.http.middleware import GOOD_ID
@@ -138,13 +138,15 @@ class TaskStream:
     async def _catch_up(self) -> None:
         """Tell what the database has and the client has not, and the end if this was all."""
         while True:
+            organization_id = self._watch.caller.organization_id
             try:
-                part = await database.ask(
-                    history.read,
-                    organization_id=self._watch.caller.organization_id,
-                    task_id=self._watch.task_id,
-                    since=self._position,
-                )
+                with tenancy.organization(organization_id):
+                    part = await database.ask(
+                        history.read,
+                        organization_id=organization_id,
+                        task_id=self._watch.task_id,
+                        since=self._position,
+                    )
             except DatabaseError as error:
                 log.warning("hub.front.stream_not_read", error=type(error).__name__)
                 self._watch.mark = None  # so that the next look brings us back
@@ -184,6 +186,7 @@ async def _ask_admission(request: Request) -> Admission:
             _admit,
             method=request.method,
             authorization=request.headers.get("authorization", ""),
+            address=callers.address_of(request),
             task_id=request.path_params["task_id"],
             last_event_id=request.headers.get("last-event-id", ""),
             now=clock.now(),
@@ -193,22 +196,30 @@ async def _ask_admission(request: Request) -> Admission:
 
 
 def _admit(
-    *, method: str, authorization: str, task_id: str, last_event_id: str, now: datetime
+    *,
+    method: str,
+    authorization: str,
+    address: str,
+    task_id: str,
+    last_event_id: str,
+    now: datetime,
 ) -> Admission:
     """Refuses in the order of every route: 401, 405, 404, 403, 422 (contract decisions, 1)."""
-    caller, expiry = callers.identify(token=callers.bearer_token(authorization), now=now)
+    token = callers.bearer_token(authorization)
+    caller, expiry = callers.identify(token=token, address=address, now=now)
     if method != "GET":
         raise MethodNotAllowed(method)
-    subject_id = _uuid(task_id)
-    if subject_id is not None:
-        tasks.get_task(organization_id=caller.organization_id, task_id=subject_id)
-    if callers.WATCH not in caller.doors:
-        raise Forbidden
-    if subject_id is None:
-        raise Invalid.field("id", "Send a UUID.", type="uuid")
-    since = history.resume(
-        organization_id=caller.organization_id, task_id=subject_id, last_event_id=last_event_id
-    )
+    with tenancy.organization(caller.organization_id):
+        subject_id = _uuid(task_id)
+        if subject_id is not None:
+            tasks.get_task(organization_id=caller.organization_id, task_id=subject_id)
+        if callers.WATCH not in caller.doors:
+            raise Forbidden
+        if subject_id is None:
+            raise Invalid.field("id", "Send a UUID.", type="uuid")
+        since = history.resume(
+            organization_id=caller.organization_id, task_id=subject_id, last_event_id=last_event_id
+        )
     return Admission(caller, expiry, subject_id, since)
 
 

@@ -16,7 +16,7 @@ from events.clients.channel import Envelope
 from hub.front import callers, database, wire
 from hub.front.callers import Caller
 from hub.front.wire import Wire
-from kernel import clock
+from kernel import clock, tenancy
 
 log = structlog.get_logger(__name__)
 RECHECK_SECONDS: Final = 5.0
@@ -113,16 +113,17 @@ class Switchboard:
     async def recheck(self, lines: set[Line]) -> None:
         """One query for all of `lines`; a database that does not answer changes nothing."""
         asked = {line: line.caller for line in lines}
-        ids = {caller.session_id for caller in asked.values()}
+        known = set(asked.values())
         try:
-            present = await database.ask(callers.list_present, session_ids=ids, now=clock.now())
+            with tenancy.platform():
+                present = await database.ask(callers.list_present, callers=known, now=clock.now())
         except DatabaseError as error:
             log.warning("hub.front.not_rechecked", error=type(error).__name__)
             return
         for line, before in asked.items():
             if line.caller is not before:
                 continue  # a newer token came in between; its session was just checked
-            caller = present.get(before.session_id)
+            caller = present.get(before)
             if caller is None or line.door not in caller.doors:
                 line.end(UNAUTHENTICATED, "The session has ended. Log in again.")
             else:

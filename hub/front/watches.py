@@ -13,6 +13,7 @@ from events.clients.channel import Envelope
 from hub.front import callers, database, history
 from hub.front.callers import Caller
 from hub.front.switchboard import Line, Switchboard
+from kernel import tenancy
 
 log = structlog.get_logger(__name__)
 QUEUED_WORDS: Final = 256
@@ -118,7 +119,8 @@ class Watches:
 
     async def _look(self) -> None:
         try:
-            marks = await database.ask(history.find_marks, task_ids=list(self._watches))
+            with tenancy.platform():
+                marks = await database.ask(history.find_marks, task_ids=list(self._watches))
         except DatabaseError as error:
             log.warning("hub.front.not_looked", error=type(error).__name__)
             return

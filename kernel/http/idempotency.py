@@ -6,6 +6,7 @@ crash leaves all of it or nothing, and a key is free again as soon as its databa
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kernel import clock
+from kernel import clock, tenancy
 from kernel.actors import Actor
 from kernel.errors import Conflict, Invalid
 from kernel.models import StoredAnswer
@@ -87,8 +88,7 @@ def answer_once(
     )
     with transaction.atomic():
         _lock(answer.pk)
-        oldest = answer.created_at - KEPT
-        if found := StoredAnswer.objects.filter(pk=answer.pk, created_at__gt=oldest).first():
+        if found := _find(answer):
             return _replay(found, answer.request_digest)
         try:
             response = handler(request, *args, **kwargs)
@@ -134,6 +134,19 @@ def _lock(digest: str) -> None:
             raise InProgress(data={"retry_after_seconds": RETRY_AFTER_SECONDS})
 
 
+def _scope(answer: StoredAnswer) -> AbstractContextManager[None]:
+    """Answers to those without a token are the platform's."""
+    if answer.organization_id is None:
+        return tenancy.platform()
+    return tenancy.organization(answer.organization_id)
+
+
+def _find(answer: StoredAnswer) -> StoredAnswer | None:
+    oldest = answer.created_at - KEPT
+    with _scope(answer):
+        return StoredAnswer.objects.filter(pk=answer.pk, created_at__gt=oldest).first()
+
+
 def _replay(found: StoredAnswer, request_digest: str) -> HttpResponse:
     if found.request_digest != request_digest:
         raise KeyReused
@@ -156,9 +169,10 @@ def _store(answer: StoredAnswer, view: View, request: Request, response: HttpRes
         if answer.body:
             answer.headers["Content-Type"] = request.accepted_renderer.media_type
     # One that is over 24 hours old may still be there.
-    StoredAnswer.objects.bulk_create(
-        [answer],
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["request_digest", "status", "headers", "body", "created_at"],
-    )
+    with _scope(answer):
+        StoredAnswer.objects.bulk_create(
+            [answer],
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["request_digest", "status", "headers", "body", "created_at"],
+        )

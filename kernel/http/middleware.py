@@ -12,17 +12,18 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from kernel.http import problems
+from kernel import tenancy
+from kernel.http import addresses, problems
 
 log = structlog.get_logger(__name__)
 GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-PROBES: Final = ("/healthz", "/readyz", "/health", "/metrics", "/static/")
+PROBES: Final = ("/healthz", "/ready", "/health", "/metrics", "/static/")
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestContext:
-    """Gives each request an id (`X-Request-ID` in and out) and a log line, and refuses bodies over
-    10 MB."""
+    """Gives each request an id (`X-Request-ID` in and out), its client's address and a log line,
+    and refuses bodies over 10 MB."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -32,8 +33,13 @@ class RequestContext:
         # A foreign id is kept only if it cannot break a log line or a header.
         request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
         request.request_id = request_id  # type: ignore[attr-defined]
+        # From here on all read the client's address there: audit, sessions, limits, IP rules.
+        request.META["REMOTE_ADDR"] = addresses.client_address(
+            peer=request.META.get("REMOTE_ADDR", ""),
+            forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR", ""),
+        )
         started = time.monotonic()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), tenancy.request():
             response = self._bounded(request)
             write = log.debug if request.path.startswith(PROBES) else log.info
             write(

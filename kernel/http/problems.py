@@ -1,6 +1,6 @@
 """RFC 9457 problem documents: the one place where an error becomes an answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,6 +18,8 @@ from kernel.http.headers import CHALLENGE
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
+# Told each refusal for lack of rights: DRF's context and the problem document. `audit` adds to it.
+DENIED: Final[list[Callable[[Mapping[str, Any], Mapping[str, Any]], None]]] = []
 
 # What Django and DRF raise on their own: exception -> (status, code, title, sentence).
 _FOREIGN: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
@@ -53,9 +55,11 @@ TITLES: Final = {
     408: "Request timeout",
     409: "Conflict",
     410: "Gone",
+    412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
     422: "Invalid values",
+    423: "Locked",
     429: "Too many requests",
     500: "Internal error",
     502: "Bad gateway",
@@ -74,6 +78,9 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     response = Response(document, status=document["status"], content_type=MEDIA_TYPE)
     for header, value in _headers(error):
         response[header] = value
+    if response.status_code == 403:
+        for tell in DENIED:
+            tell(context, document)
     return response
 
 
@@ -140,7 +147,7 @@ def _headers(error: Exception) -> Iterator[tuple[str, str]]:
         if (wait := getattr(error, "wait", None)) is not None:
             yield "Retry-After", str(max(1, int(wait)))
     if isinstance(error, DomainError) and error.status == 401:
-        yield "WWW-Authenticate", CHALLENGE
+        yield "WWW-Authenticate", getattr(error, "challenge", CHALLENGE)
     if isinstance(error, OperationalError | InterfaceError):
         yield "Retry-After", "2"
     if isinstance(error, DomainError) and "retry_after_seconds" in error.data:

@@ -33,6 +33,20 @@ PROBLEM: Final[dict[str, Any]] = {
         "request_id": {"type": "string"},
     },
 }
+# `kernel.http.agenthub`; a stranger to the routes about the caller gets the first two alone.
+AGENTHUB_ERROR: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Refusal in the words of the AgentHub API.",
+    "required": ["status", "message"],
+    "properties": {
+        "status": {"oneOf": [{"type": "integer"}, {"type": "string", "enum": ["ERR"]}]},
+        "message": {"type": "string"},
+        "result": {"type": "string", "enum": ["ERR"]},
+        "errCode": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+        "date": {"type": "string", "format": "date-time"},
+        "detail": {"type": "string"},
+    },
+}
 ALWAYS: Final = {"400": "Malformed request", "429": "Too many requests", "503": "Unavailable"}
 SECURED: Final = {"401": "Not authenticated", "403": "Forbidden"}
 WRITES: Final = {"409": "The state forbids it", "415": "Not JSON", "422": "Invalid values"}
@@ -79,21 +93,36 @@ def describe_problems(
     public: bool,  # noqa: ARG001, FBT001 - the same
 ) -> dict[str, Any]:
     """Add the problem component and the errors each operation can answer."""
-    result["components"]["schemas"]["Problem"] = PROBLEM
+    result["components"]["schemas"] |= {"Problem": PROBLEM, "AgentHubError": AGENTHUB_ERROR}
     for path, methods in result["paths"].items():
         for method, operation in methods.items():
-            expected = dict(ALWAYS)
-            if any("bearer" in scheme for scheme in operation.get("security", [])):
-                expected |= SECURED
-            if "{" in path:
-                expected |= {"404": "Not found", "422": "Invalid values"}
-            if method != "get":
-                expected |= WRITES
-            elif any(p["in"] == "query" for p in operation.get("parameters", [])):
-                expected |= {"422": "Invalid values"}
+            # Paths outside of the prefix are seed 004's, which has an envelope of its own.
+            is_ours = path.startswith("/api/")
+            expected = _expected(path, method, operation)
             for status, text in sorted(expected.items()):
-                operation["responses"].setdefault(status, _problem(text))
+                if is_ours or status != "422":  # it answers 400
+                    refusal = (_problem if is_ours else _agenthub_error)(text)
+                    operation["responses"].setdefault(status, refusal)
     return result
+
+
+def _expected(path: str, method: str, operation: dict[str, Any]) -> dict[str, str]:
+    """The errors that the operation can answer."""
+    expected = dict(ALWAYS)
+    if any("bearer" in scheme for scheme in operation.get("security", [])):
+        expected |= SECURED
+    if "{" in path:
+        expected |= {"404": "Not found", "422": "Invalid values"}
+    if method != "get":
+        expected |= WRITES
+    elif any(p["in"] == "query" for p in operation.get("parameters", [])):
+        expected |= {"422": "Invalid values"}
+    return expected
+
+
+def _agenthub_error(text: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/AgentHubError"}
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
 def _problem(text: str) -> dict[str, Any]:

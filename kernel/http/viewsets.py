@@ -15,11 +15,12 @@ from rest_framework.viewsets import GenericViewSet
 from kernel.actors import Actor
 from kernel.errors import Invalid
 from kernel.http import idempotency, shapes
+from kernel.http.limits import Limited
 from kernel.http.pagination import BoundedPagination
 
 
-class HubViewSet(GenericViewSet[Any]):
-    """Order of refusal: 401, 405, 404 (not visible), 403, 422, 409 (contract decisions, 1).
+class HubViewSet(Limited, GenericViewSet[Any]):
+    """Order of refusal: 401, 429, 405, 404 (not visible), 403, 422, 409 (contract decisions, 1).
 
     A subclass names the permission of each action in `permissions` (an action without one is
     refused), answers `find_subject` for detail routes and `get_queryset` for lists.
@@ -39,6 +40,7 @@ class HubViewSet(GenericViewSet[Any]):
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
         self.perform_authentication(request)
+        self.charge(request)
         malformed = False
         known = not self.authentication_classes or request.user is not None
         if known and request.method not in self.allowed_methods:
@@ -46,7 +48,6 @@ class HubViewSet(GenericViewSet[Any]):
         if self.detail and request.user is not None:
             malformed = not self._load_subject(kwargs[self.lookup_url_kwarg or self.lookup_field])
         self.check_permissions(request)
-        self.check_throttles(request)
         if malformed:
             raise Invalid.field("id", "Send a UUID.", type="uuid")
         if request.method == "POST" and idempotency.HEADER in request.headers:

@@ -3,11 +3,18 @@
 import select
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
+from psycopg import ClientCursor
 from psycopg.adapt import Buffer
+from psycopg.pq import TransactionStatus
+
+from kernel import tenancy
+
+SET_SCOPE: Final = b"SET LOCAL hub.scope = '%s';"
+SENT: Final = "_hub_scope"  # an attribute of psycopg's connection: it outlives its cursors
 
 
 class UtcLoader(BaseTzLoader):  # type: ignore[misc]  # the stubs know no psycopg 3
@@ -28,8 +35,66 @@ class UtcLoader(BaseTzLoader):  # type: ignore[misc]  # the stubs know no psycop
         return slowly
 
 
+class ScopedCursor(ClientCursor[Any]):
+    """Sends the scope of `kernel.tenancy` with a transaction's first statement, in one message.
+
+    The setting is the transaction's and ends with it: a connection that is kept, or that a pooler
+    gives to somebody else, carries nobody's scope. A statement outside of a transaction becomes one
+    of two, which PostgreSQL runs in a transaction of their own (simple query protocol).
+    """
+
+    _prefixed = False
+
+    @property
+    def _sent(self) -> str | None:
+        """The scope that the open transaction was told."""
+        return getattr(self._conn, SENT, None)
+
+    @_sent.setter
+    def _sent(self, scope: str | None) -> None:
+        setattr(self._conn, SENT, scope)
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        """As psycopg's."""
+        if self._pgconn.transaction_status == TransactionStatus.IDLE:
+            self._sent = None  # with the last transaction
+        return super().execute(*arguments, **options)
+
+    def executemany(self, *arguments: Any, **options: Any) -> None:
+        """Not here: psycopg sends it as a pipeline, which takes one statement a message."""
+        raise NotImplementedError("Use kernel.batches.")
+
+    def _execute_send(self, query: Any, **options: Any) -> None:
+        scope = self._unsent()
+        self._prefixed = scope is not None
+        if scope is None:
+            super()._execute_send(query, **options)
+            return
+        self._query = query
+        self._pgconn.send_query(SET_SCOPE % scope.encode() + query.query)
+
+    def _set_results(self, results: list[Any]) -> None:
+        super()._set_results(results[1:] if self._prefixed else results)
+
+    def _unsent(self) -> str | None:
+        """The scope that the server must be told before the next statement, if any."""
+        scope = tenancy.scope()
+        match self._pgconn.transaction_status:
+            case TransactionStatus.IDLE:
+                return scope or None
+            case TransactionStatus.INTRANS if (self._sent or tenancy.NOBODY) != scope:
+                self._sent = scope
+                return scope
+            case _:  # a failed transaction takes nothing but its end
+                return None
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """One connection of one thread."""
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's, with our cursors."""
+        return {**super().get_connection_params(), "cursor_factory": ScopedCursor}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that reads instants quickly."""
@@ -37,6 +102,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.timezone is UTC:
             connection.adapters.register_loader("timestamptz", UtcLoader)
         return connection
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        super()._savepoint_rollback(sid)  # type: ignore[misc]  # the stubs leave it out
+        setattr(self.connection, SENT, None)  # what was set inside of it is undone
 
     def is_usable(self) -> bool:
         """Whether the connection kept from the last request is good.

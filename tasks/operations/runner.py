@@ -16,7 +16,7 @@ from django.db import Error
 from agents.errors import RunWithoutLease
 from agents.models import AgentExecution, AgentVersion
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
-from kernel import clock, loop
+from kernel import clock, loop, tenancy
 from tasks.errors import LeaseLost
 from tasks.operations import claims, endings
 from tasks.operations.claims import Claim
@@ -77,7 +77,10 @@ class Runner:
         claimed = 0
         while not self._stopping and (free := self._free()) > 0:
             asked = min(free, CLAIM_BATCH)
-            batch = claims.claim_tasks(worker=self.name, limit=asked, lease=self._lease, now=now())
+            with tenancy.platform():
+                batch = claims.claim_tasks(
+                    worker=self.name, limit=asked, lease=self._lease, now=now()
+                )
             if batch:
                 claimed += len(batch)
                 self._promise(len(batch))
@@ -107,8 +110,11 @@ class Runner:
 
     async def _drive(self, claim: Claim) -> None:
         try:
-            with structlog.contextvars.bound_contextvars(
-                task_id=str(claim.task_id), attempt_id=str(claim.attempt_id)
+            with (
+                structlog.contextvars.bound_contextvars(
+                    task_id=str(claim.task_id), attempt_id=str(claim.attempt_id)
+                ),
+                tenancy.organization(claim.organization_id),
             ):
                 result = await self._run(claim)
         finally:
@@ -137,8 +143,9 @@ class Runner:
         self._settling.add(endings.Settlement(claim, result))
         if self._settling.is_running:
             return  # whoever settles now takes this one along in the next round
-        async for _ in self._settling.run():
-            await self._hear_again()
+        with tenancy.platform():  # it writes whatever ended meanwhile
+            async for _ in self._settling.run():
+                await self._hear_again()
 
     async def _hear_again(self) -> None:
         """Fill the slots that were freed; an error here must not end the settling of runs."""
@@ -165,7 +172,8 @@ class Runner:
         while self._runs or self._promised or self._settling or not self._stopping:
             due = now() - renewed >= every
             try:
-                await self._check(renew=due)
+                with tenancy.platform():
+                    await self._check(renew=due)
             except Error as error:
                 log.warning("tasks.lease.not_renewed", error=type(error).__name__)
             else:

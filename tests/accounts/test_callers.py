@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,15 +17,16 @@ from accounts.choices import UserRole
 from accounts.clients import stamps
 from accounts.errors import RefreshReused, TokenRefused
 from accounts.models import Session, User
-from accounts.operations import callers, people, profile, sessions
+from accounts.operations import callers, passwords, profile, sessions
 from accounts.selectors import sessions as sessions_selectors
 from kernel import clock, redis_client
 from tests.accounts import factories
-from tests.accounts.factories import PASSWORD, make_actor, make_token, make_user
+from tests.accounts.factories import log_in, make_actor, make_token, make_user
 from tests.clients import ApiClient
+from tests.threads import Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NEW_PASSWORD: Final = "another long walk along the harbour"
+NEW_PASSWORD: Final = "Another long walk, 8 miles of harbour"
 
 
 class Process:
@@ -114,7 +114,9 @@ def log_out_over_http(_: User, token: str) -> None:
 
 
 def set_password(user: User, token: str) -> None:
-    people.set_password(user=user, password=NEW_PASSWORD, actor=make_actor(user), now=clock.now())
+    passwords.set_password(
+        user=user, password=NEW_PASSWORD, actor=make_actor(user), now=clock.now()
+    )
 
 
 @pytest.mark.parametrize("end", [end_session, log_out_over_http, set_password])
@@ -134,7 +136,7 @@ def test_an_ended_session_is_refused_by_every_process_at_once(
 def test_a_refresh_token_that_comes_back_ends_the_session_everywhere(
     admin: User, here: Process, there: Process
 ) -> None:
-    first = sessions.log_in(email=admin.email, password=PASSWORD, now=clock.now())
+    first = log_in(admin)
     second = sessions.refresh(token=first.refresh, now=clock.now())
     for process in (here, there):
         process.identify(first.access)
@@ -333,7 +335,7 @@ def test_many_threads_remember_at_once(
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(4) as threads:
+    with Pool(4) as threads:
         found = set(threads.map(ask, range(100)))
 
     assert found == {str(admin.pk)}

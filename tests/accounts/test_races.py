@@ -10,14 +10,14 @@ from accounts.models import Session
 from accounts.operations import sessions
 from audit.models import AuditEvent
 from kernel import clock
-from tests.accounts.factories import PASSWORD, make_organization, make_user
+from tests.accounts.factories import log_in, make_organization, make_user
 from tests.threads import race
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refresh_token_used_twice_at_once_ends_its_session() -> None:
     user = make_user(make_organization())
-    first = sessions.log_in(email=user.email, password=PASSWORD, now=clock.now())
+    first = log_in(user)
     use: Any = partial(sessions.refresh, token=first.refresh, now=clock.now())
 
     outcomes = race(use, use, use)

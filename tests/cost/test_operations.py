@@ -1,6 +1,5 @@
 """Booking calls: whole, once, in the caller's transaction."""
 
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from threading import Barrier
 from uuid import UUID, uuid4
@@ -14,6 +13,7 @@ from cost.models import UsageRecord
 from cost.selectors import PRICE_LIST
 from tests.cost import factories
 from tests.cost.factories import NOW, Usage
+from tests.threads import Pool
 
 
 def test_a_call_is_booked_with_its_price(organization: Organization) -> None:
@@ -95,7 +95,7 @@ def test_a_call_that_two_book_at_once_is_booked_once(organization: Organization)
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(4) as pool:
+    with Pool(4) as pool:
         booked = set(pool.map(book, range(4)))
 
     assert booked == set(UsageRecord.objects.values_list("pk", flat=True))

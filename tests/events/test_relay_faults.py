@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -19,6 +18,7 @@ from hub.embedded.redis import RedisServer
 from kernel import redis_client
 from tests.events.conftest import Hear
 from tests.events.factories import publish
+from tests.threads import Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def test_a_late_commit_gets_a_later_number(organization: Organization, hear: Hea
             inserted.set()
             assert committed.wait(10)
 
-    with ThreadPoolExecutor(1) as pool:
+    with Pool(1) as pool:
         late = pool.submit(with_own_connection, slow)
         assert inserted.wait(10)
         publish(organization, 2)
@@ -97,7 +97,7 @@ def test_two_relays_at_once_number_densely_and_send_each_once(
     for number in range(100):
         publish(organization, number)
 
-    with ThreadPoolExecutor(2) as pool:
+    with Pool(2) as pool:
         relays = [
             pool.submit(with_own_connection, lambda: operations.relay_outbox(now=NOON))
             for _ in range(2)

@@ -78,12 +78,12 @@ class Scene:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the hub's database says."""
-        with psycopg.connect(self.connection["DATABASE_URL"]) as database:
+        with psycopg.connect(self.connection["DATABASE_URL"], options=hubs.EVERYTHING) as database:
             return database.execute(query, values).fetchall()
 
     def change(self, statement: str, *values: Any) -> None:
         """Put the database into a state behind the hub's back."""
-        with psycopg.connect(self.connection["DATABASE_URL"]) as database:
+        with psycopg.connect(self.connection["DATABASE_URL"], options=hubs.EVERYTHING) as database:
             database.execute(statement, values)
 
     def make_agent(self, name: str, **settings: Any) -> str:

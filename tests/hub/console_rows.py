@@ -9,37 +9,46 @@ from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
 
-from accounts.models import AgentKey, Organization, Session, User
+from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
 from accounts.operations import sessions
 from agents.models import Agent, AgentExecution
 from agents.operations import executions
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import Usage
-from audit.models import AuditEvent
+from audit import operations as audit
+from audit.models import AuditCheckpoint, AuditEvent
 from cost.models import UsageRecord
 from events.models import OutboxEvent
 from kernel import clock
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from projects.models import Environment, Project
 from tasks.models import Task
 from tasks.operations import endings
 from tests.accounts.factories import make_actor
 from tests.agents.factories import answered, make_agent
 from tests.knowledge import factories as knowledge
+from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
 
 # The models that have a page, each registered with the site.
 PAGES: tuple[type[Model], ...] = (
     Organization,
     User,
+    Role,
+    RoleAssignment,
     Session,
+    ApiKey,
     AgentKey,
     Agent,
     AgentExecution,
     Task,
     KnowledgeEntry,
+    Project,
+    Environment,
     UsageRecord,
     AuditEvent,
+    AuditCheckpoint,
     OutboxEvent,
 )
 
@@ -92,9 +101,19 @@ def fill(user: User, *, text: str = "Forty-two.") -> Finished:
     """A row for every page, in the organization of `user`."""
     knowledge.entry(user.organization, title=f"Entry {text}", content=text)
     sessions.issue_tokens(user=user, actor=make_actor(user), now=clock.now())
+    ApiKey.objects.create(
+        organization=user.organization,
+        user=user,
+        name="Key",
+        prefix="ahk_1",
+        key_hash=str(user.pk),
+        scopes=["read"],
+    )
     AgentKey.objects.create(
         organization=user.organization, name="Key", prefix="hubk_1", key_hash=str(user.pk)
     )
+    make_environment(make_project(user.organization), name=f"Environment {text}")
+    audit.seal_events(now=clock.now())
     agent = make_agent(user.organization, system_prompt=text, description=text)
     return finish_task(user.organization, agent=agent, text=text, title=f"Title {text}")
 

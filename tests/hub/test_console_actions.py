@@ -43,7 +43,7 @@ def failed(user: User) -> Model:
 
 def session(user: User) -> Model:
     make_token(user)
-    return Session.objects.get(user=user)
+    return Session.objects.get(user=user, kind="api")
 
 
 def entry(user: User) -> Model:
@@ -68,7 +68,7 @@ ACTIONS = (
     Action("stop_agents", "stop_agent", started, "agent.stop"),
     Action("cancel_tasks", "cancel_task", waiting, "task.cancel"),
     Action("retry_tasks", "retry_task", failed, "task.update"),
-    Action("revoke_sessions", "revoke_session", session, "auth.logout"),
+    Action("revoke_sessions", "revoke_session", session, "session.revoke"),
     Action("delete_entries", "delete_entry", entry, "knowledge.delete"),
 )
 every_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.button)

@@ -8,36 +8,43 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AgentKey, Organization, Session, User
+from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
 from agents.models import Agent, AgentExecution
-from audit.models import AuditEvent
+from audit.models import AuditCheckpoint, AuditEvent
 from cost.models import UsageRecord
 from events.models import OutboxEvent
 from kernel import permissions
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from projects.models import Environment, Project
 from tasks.models import Task
 from tests.accounts import factories
 from tests.hub import console_rows
 from tests.hub.console_rows import PAGES, address, list_address, page_of, row_of
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-FOR_ADMINISTRATORS = (Organization, User, Session, AgentKey, AuditEvent)
+FOR_ADMINISTRATORS = (Organization, User, Session, ApiKey, AgentKey)
 every_page = pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.model_name)
-# Queries of a list with rows: session, user, organization, the rows, and one per filter that
-# offers the values it sees.
+# Queries of a list with rows: the cookie, whose it is, the rows, and one per filter that offers the
+# values it sees.
 LIST_QUERIES = {
-    Organization: 4,
-    User: 4,
-    Session: 4,
-    AgentKey: 4,
-    Agent: 5,
-    AgentExecution: 4,
-    Task: 4,
-    KnowledgeEntry: 5,
-    UsageRecord: 5,
-    AuditEvent: 6,
-    OutboxEvent: 5,
+    Organization: 3,
+    User: 3,
+    Role: 3,
+    RoleAssignment: 3,
+    Session: 3,
+    ApiKey: 3,
+    AgentKey: 3,
+    Agent: 4,
+    AgentExecution: 3,
+    Task: 3,
+    KnowledgeEntry: 4,
+    Project: 3,
+    Environment: 3,
+    UsageRecord: 4,
+    AuditEvent: 5,
+    AuditCheckpoint: 3,
+    OutboxEvent: 4,
 }
 CHANGES = ("add", "<pk>/delete", "<pk>/change")
 

@@ -265,7 +265,7 @@ def test_everything_was_audited_sealed_and_free_of_secrets(
     connection = json.loads((data_dir / "connection.json").read_text())
 
     def unsealed() -> int:
-        with psycopg.connect(connection["DATABASE_URL"]) as database:
+        with psycopg.connect(connection["DATABASE_URL"], options=hubs.EVERYTHING) as database:
             row = database.execute(
                 "SELECT count(*) FROM audit_auditevent WHERE position IS NULL"
             ).fetchone()
@@ -273,7 +273,7 @@ def test_everything_was_audited_sealed_and_free_of_secrets(
 
     hubs.wait_for(lambda: unsealed() == 0, 30)
     verdict = manage(data_dir, "verify_audit")
-    with psycopg.connect(connection["DATABASE_URL"]) as database:
+    with psycopg.connect(connection["DATABASE_URL"], options=hubs.EVERYTHING) as database:
         actions = {row[0] for row in database.execute("SELECT action FROM audit_auditevent")}
         dump = " ".join(
             str(row)

@@ -1,6 +1,5 @@
 """Writing, removing and ingesting entries, with their passages and their audit rows."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -18,6 +17,7 @@ from knowledge.models import KnowledgeChunk, KnowledgeEntry
 from knowledge.operations import entries, ingest
 from tests.knowledge import factories
 from tests.knowledge.factories import NOW
+from tests.threads import Pool
 
 LATER = NOW + timedelta(hours=1)
 
@@ -221,7 +221,7 @@ def test_a_document_that_two_ingest_at_once_is_taken_once(organization: Organiza
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(4) as pool:
+    with Pool(4) as pool:
         outcomes = sorted(pool.map(take_in_together, range(4)))
 
     assert outcomes == [Ingested.NEW] + [Ingested.UNCHANGED] * 3

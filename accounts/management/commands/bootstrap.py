@@ -5,14 +5,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.operations import bootstrap
 from kernel import clock
+from kernel.commands import OperatorCommand
 from kernel.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Idempotent; a password that it made up is printed once and stored only as a hash."""
 
     help = "Make the organization and the administrator named by the environment, if missing."

@@ -1,21 +1,21 @@
 """`manage.py create_user`: another person for an organization."""
 
-import secrets
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.validators import validate_email
 
 from accounts.choices import UserRole
-from accounts.operations import people
+from accounts.operations import passwords, people
 from accounts.selectors import people as people_selectors
 from kernel import clock
 from kernel.actors import SYSTEM
+from kernel.commands import OperatorCommand
 from kernel.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Makes up a password and prints it once; audited as the system's act."""
 
     help = "Add a user and print the password."
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         organizations = list(found[:2])
         if len(organizations) != 1:
             raise CommandError("Name one organization with --organization SLUG.")
-        password = secrets.token_urlsafe(18)
+        password = passwords.make()
         try:
             people.create_user(
                 organization_id=organizations[0].pk,

@@ -3,15 +3,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.operations import sessions
 from accounts.selectors import people
 from kernel import clock
 from kernel.actors import SYSTEM
+from kernel.commands import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Prints an access token (30 minutes) of one user; audited as the system's act."""
 
     help = "Print an access token of a user."

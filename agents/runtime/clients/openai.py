@@ -1,5 +1,6 @@
 """OpenAI and everything that speaks its chat-completions API: Ollama, vLLM, LiteLLM."""
 
+import httpx2
 from openai import AsyncOpenAI
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
@@ -18,7 +19,7 @@ _PROFILE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
 class OpenAIClient:
     """Chat completions at OpenAI, or at a compatible server without OpenAI's own extras."""
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, http: httpx2.AsyncClient) -> None:
         url = settings.base_url or _OPENAI_URL
         self._client = AsyncOpenAI(
             api_key=settings.api_key
@@ -26,7 +27,7 @@ class OpenAIClient:
             base_url=url,
             max_retries=0,
             timeout=transport.timeouts(settings),
-            http_client=transport.new_client(settings),
+            http_client=http,
         )
         self._provider: Provider[AsyncOpenAI] = (
             OpenAIProvider(openai_client=self._client)
@@ -36,9 +37,6 @@ class OpenAIClient:
 
     def model(self, name: str) -> OpenAIChatModel:
         return OpenAIChatModel(name, provider=self._provider, profile=_PROFILE)
-
-    async def aclose(self) -> None:
-        await self._client.close()
 
 
 connect = OpenAIClient

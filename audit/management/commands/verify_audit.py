@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from audit import selectors
+from audit.selectors import chain
 from kernel import clock
+from kernel.commands import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Walks each chain; names the first broken, missing or unsealed row and exits with 1."""
 
     help = "Check that every organization's audit chain is whole."
@@ -16,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One line an organization."""
         faults = 0
-        for verdict in selectors.verify_all(now=clock.now()):
+        for verdict in chain.verify_all(now=clock.now()):
             faults += verdict.fault is not None
             finding = verdict.fault.sentence if verdict.fault else "whole"
             self.stdout.write(f"{verdict.organization_id}: {verdict.checked} rows, {finding}")

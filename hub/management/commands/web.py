@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from hub import database_role
 from hub.front import server
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Refuses in one line when the address cannot be had."""
+        database_role.refuse_one_above_policies()
         host, port = options["bind"], options["port"]
         try:
             listening = server.bind(host=host, port=port)

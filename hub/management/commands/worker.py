@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from agents.operations import run_agent
+from hub import database_role
 from hub.celery import app
 from kernel import loop
 from tasks.operations import runner
@@ -34,6 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Become a Celery worker with a pool of threads."""
+        database_role.refuse_one_above_policies()
         settings.HUB_WORKER_RUNS = options["concurrency"]
         run_agent.model_registry()  # the SDKs load now, not in the first run
         # What is loaded by now stays; without it each collection walks the SDKs' classes again.

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 
 from accounts.models import Organization
 from accounts.selectors import people
 from kernel import clock
 from kernel.actors import SYSTEM
+from kernel.commands import OperatorCommand
 from kernel.errors import DomainError
 from knowledge.choices import Ingested
 from knowledge.clients import folder
@@ -21,7 +22,7 @@ from knowledge.operations import ingest
 BAR_CHARACTERS = 30
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Unchanged files cost nothing; a failing file is named and does not stop the others."""
 
     help = "Take a file, or the .md, .rst and .txt files below a folder, into knowledge."

@@ -212,8 +212,8 @@ def test_an_unknown_provider_and_one_without_key_are_told_apart() -> None:
     )
     assert keyless.kind is FailureKind.PROVIDER_NOT_CONFIGURED
     assert keyless.message == (
-        "Anthropic has no API key on this hub. Set HUB_ANTHROPIC_API_KEY and restart, or choose"
-        " another provider: demo."
+        "Anthropic has no API key. Set one in the settings (llm.anthropic_api_key), or"
+        " HUB_ANTHROPIC_API_KEY for the whole hub, or choose another provider: demo."
     )
 
 

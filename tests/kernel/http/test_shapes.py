@@ -18,12 +18,16 @@ from agents.serializers import (
     ExecutionOutput,
     StepOutput,
 )
+from audit.models import AuditCheckpoint, AuditEvent
+from audit.serializers import AdminEventOutput, CheckpointOutput, EventOutput
 from kernel.http import shapes
 from kernel.http.json import OrjsonRenderer
 from kernel.http.shapes import RowOutput
 from knowledge.models import KnowledgeEntry
 from knowledge.selectors import list_entries
 from knowledge.serializers import EntryItemOutput, EntryOutput
+from projects.models import Environment, Project
+from projects.serializers import EnvironmentOutput, ProjectOutput
 from tasks.choices import TaskStatus
 from tasks.models import Task
 from tasks.serializers import TaskInput, TaskOutput
@@ -42,6 +46,11 @@ MODELS: dict[type[RowOutput[Any]], Any] = {
     TaskOutput: Task,
     EntryOutput: KnowledgeEntry,
     EntryItemOutput: KnowledgeEntry,
+    EventOutput: AuditEvent,
+    AdminEventOutput: AuditEvent,
+    CheckpointOutput: AuditCheckpoint,
+    ProjectOutput: Project,
+    EnvironmentOutput: Environment,
 }
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

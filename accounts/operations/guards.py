@@ -1,0 +1,59 @@
+"""What no change of rights may do: lock an organization out, or give more than the giver has."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.errors import Escalation, LastHolder
+from accounts.models import Organization, User
+from accounts.models.rights import Rights
+from accounts.operations import callers
+from accounts.selectors import rights
+
+# Without somebody who holds these, nobody could ever give a right again.
+STEERING: Final = frozenset({"role.edit", "user_role.edit"})
+
+
+@contextmanager
+def changing_rights(*, organization_id: UUID) -> Iterator[None]:
+    """A transaction in which the organization's roles, assignments and active users change.
+
+    One at a time in an organization, so that two who each take the other's rights cannot both find
+    that somebody is left. Raises LastHolder at the end if the last active holder of one of STEERING
+    lost it. Whoever remembers callers is told.
+    """
+    with transaction.atomic():
+        # Not FOR UPDATE: each insert into the organization's tables would wait for it.
+        Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+        before = rights.steerers(organization_id=organization_id, permissions=STEERING)
+        yield
+        if before - rights.steerers(organization_id=organization_id, permissions=STEERING):
+            raise LastHolder
+        callers.forget(organization_id=organization_id)
+
+
+def check_gift(
+    *, giver: User | None, permissions: Iterable[str], scope: Mapping[str, str] | None = None
+) -> None:
+    """Raises Escalation unless `giver` holds each of `permissions`, for all that `scope` covers.
+
+    What counts is what they hold now, not when the request came: ask inside of `changing_rights`.
+    Nobody (None) stands for the operator of this machine, who may give anything.
+    """
+    if giver is None:
+        return
+    held = present_rights(user=giver)
+    lacking = sorted(key for key in permissions if not held.hold(key, scope))
+    if lacking:
+        raise Escalation(data={"permissions": lacking})
+
+
+def present_rights(*, user: User) -> Rights:
+    """What `user` holds now, within the API key that they came with; nothing once disabled."""
+    active = User.objects.filter(pk=user.pk, is_active=True).values_list("pk", flat=True)
+    held = rights.find_rights(user_ids=list(active)).get(user.pk, Rights())
+    limit = user.rights.limit
+    return held if limit is None else held.within(limit)

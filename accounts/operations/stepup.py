@@ -1,0 +1,62 @@
+"""Step-up: what needs a second factor shown a short while ago (contract 002 A2, RFC 9470)."""
+
+import math
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.errors import MfaNotEnabled, StepUpImpossible, StepUpRequired
+from accounts.models import Session, User
+from accounts.operations import callers, lockout
+from accounts.selectors.policy import get_policy
+from audit import operations as audit
+from kernel.actors import Actor
+from kernel.errors import Forbidden
+
+
+def require(*, user: User, mfa_at: datetime | None, now: datetime) -> None:
+    """Let somebody do what the organization may ask a fresh second factor for; one query.
+
+    `mfa_at` is the session's. Raises StepUpRequired for one that is older than the policy allows,
+    StepUpImpossible for a person without one here, Forbidden for an API key, which cannot
+    show one. Nothing is asked for where `step_up_required` is off.
+    """
+    policy = get_policy(organization_id=user.organization_id)
+    if not policy.step_up_required:
+        return
+    if user.rights.limit is not None:
+        raise Forbidden("This needs a fresh second factor. Log in as a person.")
+    age = timedelta(minutes=policy.step_up_max_age_minutes)
+    if mfa_at is not None and now - mfa_at <= age:
+        return
+    if user.mfa_enabled_at is None:
+        raise StepUpImpossible
+    raise StepUpRequired(max_age_seconds=math.floor(age.total_seconds()))
+
+
+def step_up(*, user: User, session_id: UUID, code: str, actor: Actor, now: datetime) -> datetime:
+    """Show the second factor again in a session; until when it is fresh by the policy.
+
+    Raises MfaNotEnabled, CodeRefused and AccountLocked.
+    """
+    if user.mfa_enabled_at is None:
+        raise MfaNotEnabled
+    lockout.confirm_code(user=user, code=code, actor=actor, now=now)
+    _note(session_id, user, actor, now)
+    policy = get_policy(organization_id=user.organization_id)
+    return now + timedelta(minutes=policy.step_up_max_age_minutes)
+
+
+@transaction.atomic
+def _note(session_id: UUID, user: User, actor: Actor, now: datetime) -> None:
+    Session.objects.filter(pk=session_id, user=user).update(mfa_at=now)
+    callers.forget(organization_id=user.organization_id)
+    audit.record(
+        actor=actor,
+        organization_id=user.organization_id,
+        action="auth.step_up",
+        resource_type="session",
+        resource_id=session_id,
+        now=now,
+    )

@@ -1,0 +1,80 @@
+"""Routes of the console's pages about the hub itself: settings, IP rules, health."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from accounts.choices import SECURITY
+from accounts.models import Session, User
+from accounts.operations import stepup
+from hub import components
+from hub.console import network, preferences
+from kernel import clock
+from kernel.actors import Actor
+from preferences.choices import EDIT
+
+View = Callable[..., HttpResponse]
+Write = Callable[..., None]
+Context = Callable[[HttpRequest], dict[str, Any]]
+
+
+def routes(wrap: Callable[[View], View], each_context: Context) -> list[URLPattern]:
+    """The pages, each behind `wrap` (the site's own check) and its permission."""
+
+    def settings(request: HttpRequest, category: str = "") -> HttpResponse:
+        return preferences.category_page(
+            request, category, write=_writer(request), context=each_context(request)
+        )
+
+    def ip_rules(request: HttpRequest) -> HttpResponse:
+        _require(request, SECURITY)
+        return network.rules_page(request, write=_writer(request), context=each_context(request))
+
+    def health(request: HttpRequest) -> HttpResponse:
+        _require(request, EDIT)
+        user: Any = request.user
+        report = components.report(organization_id=user.organization_id)
+        context = {**each_context(request), "title": "Health", "now": clock.now(), **report}
+        return TemplateResponse(request, "console/health.html", context)
+
+    return [
+        path("settings/", wrap(settings), name="all_settings"),
+        path("settings/<slug:category>/", wrap(settings), name="settings"),
+        path("ip-rules/", wrap(ip_rules), name="ip_rules"),
+        path("health/", wrap(health), name="health"),
+    ]
+
+
+def _require(request: HttpRequest, permission: str) -> None:
+    if not (isinstance(request.user, User) and request.user.has_perm(permission)):
+        raise PermissionDenied
+
+
+def _writer(request: HttpRequest) -> Write:
+    """Runs an operation for who clicked, with a fresh second factor where the organization asks."""
+
+    def write(operation: Callable[..., Any], **arguments: Any) -> None:
+        user: Any = request.user
+        session: Session = request.console_session  # type: ignore[attr-defined]  # by `Browsers`
+        now = clock.now()
+        stepup.require(user=user, mfa_at=session.mfa_at, now=now)
+        operation(organization_id=user.organization_id, actor=_actor(request), now=now, **arguments)
+
+    return write
+
+
+def _actor(request: HttpRequest) -> Actor:
+    """Who clicked, for operations and audit."""
+    user: Any = request.user
+    return Actor(
+        type="user",
+        id=str(user.pk),
+        label=user.get_username(),
+        organization_id=user.organization_id,
+        ip_address=request.META.get("REMOTE_ADDR") or None,
+        request_id=getattr(request, "request_id", ""),
+    )

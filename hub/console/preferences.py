@@ -1,0 +1,179 @@
+"""The pages of settings, by category: forms made of the catalogue."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from kernel.errors import DomainError
+from preferences import operations
+from preferences.choices import CATEGORIES, Setting, catalogue
+from preferences.selectors import values
+from preferences.selectors.values import Values
+
+Write = Callable[..., None]
+TEMPLATE: Final = "console/settings.html"
+FORGET: Final = "forget-"
+SPELLED: Final = {"api": "API", "mfa": "MFA", "openai": "OpenAI", "smtp": "SMTP"}
+TITLES: Final = {"llm": "Models", "email": "Mail"}
+
+
+def category_page(
+    request: HttpRequest, category: str, *, write: Write, context: Mapping[str, Any]
+) -> HttpResponse:
+    """The settings of a category that the caller may change, and changing them."""
+    user: Any = request.user
+    open_to_caller = _open_to(user)
+    if category and category not in open_to_caller:
+        raise Http404
+    if not category:
+        if not open_to_caller:
+            raise Http404
+        return redirect("admin:settings", next(iter(open_to_caller)))
+    found = values.read(organization_id=user.organization_id)
+    form = SettingsForm(open_to_caller[category], found, request.POST or None)
+    if request.method == "POST" and form.is_valid() and _save(form, write):
+        messages.success(request, "Saved. It counts from now on.")
+        return redirect("admin:settings", category)
+    shown = {
+        **context,
+        "title": f"Settings: {_title(category)}",
+        "form": form,
+        "category": category,
+        "categories": [(name, _title(name)) for name in open_to_caller],
+    }
+    return TemplateResponse(request, TEMPLATE, shown)
+
+
+class LinesField(forms.Field):
+    """A list of texts, one in each line."""
+
+    def to_python(self, value: Any) -> list[str]:
+        """Without empty lines."""
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Browsers send other line ends than they were given."""
+        before = initial if isinstance(initial, list) else self.to_python(initial)
+        return before != self.to_python(data)
+
+
+class SettingsForm(forms.Form):
+    """A field for each setting; `changes` are those that were touched.
+
+    What a person did not touch is not written, so that a page that is open for long brings back
+    nothing of what another person changed meanwhile.
+    """
+
+    def __init__(self, settings: list[Setting], found: Values, data: Any = None) -> None:
+        super().__init__(data)
+        self._settings = {setting.name: setting for setting in settings}
+        for name, setting in self._settings.items():
+            self.fields[name] = _field(setting, found)
+            if setting.secret and not found.is_default(setting.key):
+                self.fields[FORGET + name] = forms.BooleanField(
+                    label=f"Forget: {_words(name)}",
+                    required=False,
+                    widget=UnfoldBooleanSwitchWidget(),
+                )
+
+    def changes(self) -> dict[str, Any]:
+        """New values by key; None for the default."""
+        changed: dict[str, Any] = {}
+        for name in self.changed_data:
+            bare = name.removeprefix(FORGET)
+            if name != bare:
+                changed[self._settings[bare].key] = None
+            else:
+                value = self.cleaned_data[name]
+                changed[self._settings[name].key] = self._plain(name, value)
+        return changed
+
+    def refuse(self, error: DomainError) -> None:
+        """Show a refusal beside its field."""
+        for fault in error.fields:
+            self.add_error(str(fault["field"]).partition(".")[2], str(fault["message"]))
+        if not error.fields:
+            self.add_error(None, error.detail)
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """An emptied field means the default, unless the setting has an empty choice."""
+        if value in ("", []) and "" not in self._settings[name].choices:
+            return None
+        return value
+
+
+def _save(form: SettingsForm, write: Write) -> bool:
+    try:
+        write(operations.change, values=form.changes())
+    except DomainError as error:
+        form.refuse(error)
+        return False
+    return True
+
+
+def _open_to(user: Any) -> dict[str, list[Setting]]:
+    """The settings that the caller may change, by category in the catalogue's order."""
+    found: dict[str, list[Setting]] = {name: [] for name in CATEGORIES}
+    for setting in catalogue().values():
+        if user.has_perm(setting.permission):
+            found.setdefault(setting.category, []).append(setting)
+    return {name: settings for name, settings in found.items() if settings}
+
+
+def _words(name: str) -> str:
+    """`openai_api_key` as "OpenAI API key"."""
+    words = [SPELLED.get(word, word) for word in name.split("_")]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
+
+
+def _title(category: str) -> str:
+    return TITLES.get(category, category.replace("_", " ").capitalize())
+
+
+def _field(setting: Setting, found: Values) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": _words(setting.name),
+        "help_text": _help(setting, found),
+        "required": False,
+    }
+    if setting.secret:
+        widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"})
+        return forms.CharField(widget=widget, strip=True, **common)
+    initial = found[setting.key]
+    if setting.kind == "list":
+        initial = "\n".join(initial)
+    common |= {"initial": initial, "show_hidden_initial": True}
+    if setting.kind == "boolean":
+        return forms.BooleanField(widget=UnfoldBooleanSwitchWidget(), **common)
+    if setting.choices:
+        choices = [(name, name or "(the hub's own)") for name in setting.choices]
+        return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget(), **common)
+    if setting.kind == "list":
+        return LinesField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}), **common)
+    return forms.CharField(widget=UnfoldAdminTextInputWidget(), **common)
+
+
+def _help(setting: Setting, found: Values) -> str:
+    parts = [setting.description]
+    if setting.secret:
+        shown = found.shown(setting.key)
+        parts.append(f"Now {shown}; leave it empty to keep it." if shown else "Not set.")
+    elif setting.minimum is not None:
+        parts.append(f"From {setting.minimum} to {setting.maximum}.")
+    if setting.kind == "list":
+        parts.append("One in each line.")
+    if not setting.secret and setting.kind != "boolean" and setting.default_value() not in ("", []):
+        parts.append(f"Empty: {setting.default_value()}.")
+    return " ".join(parts)

@@ -1,0 +1,132 @@
+"""The mail server of an organization: whose it is, and whether it takes mail."""
+
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from django.conf import settings
+
+from kernel.http import addresses
+from kernel.outbound import OutboundPolicy, is_public
+from preferences.errors import SecretUnreadable
+from preferences.selectors.values import Values
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail is handed in. `is_ours`: the operator named it, so any network will do."""
+
+    host: str
+    port: int
+    security: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    is_ours: bool = False
+
+
+def server_of(preferences: Values) -> MailServer | None:
+    """The organization's own server, else the one of HUB_SMTP_URL, else None.
+
+    Never a mixture: the hub's password must not go to a server that somebody else named. Raises
+    SecretUnreadable.
+    """
+    if host := preferences["email.smtp_host"]:
+        return MailServer(
+            host=host,
+            port=preferences["email.smtp_port"],
+            security=preferences["email.smtp_security"],
+            username=preferences["email.smtp_username"],
+            password=preferences["email.smtp_password"],
+        )
+    return _server_of_the_hub(settings.HUB_SMTP_URL)
+
+
+def check(preferences: Values, *, seconds: float) -> str:
+    """Say hello to the server, and log in where there is a user; sends no mail."""
+    try:
+        server = server_of(preferences)
+        if server is None:
+            return "not_configured"
+        address = _resolve(server)
+        if address is None:
+            return "not_allowed"
+        _say_hello(server, address, seconds)
+    except SecretUnreadable:
+        return "secret_unreadable"
+    except smtplib.SMTPAuthenticationError:
+        return "login_refused"
+    except ssl.SSLError as error:
+        log.warning("hub.mail.not_trusted", error=type(error).__name__)
+        return "certificate_refused"
+    except (OSError, smtplib.SMTPException, UnicodeError) as error:
+        log.warning("hub.mail.unreachable", error=type(error).__name__)
+        return "unreachable"
+    return "ok"
+
+
+def _server_of_the_hub(url: str) -> MailServer | None:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return None
+    is_tls = parts.scheme == "smtps"
+    # A server on this machine is not reached over any network.
+    is_near = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return MailServer(
+        host=parts.hostname,
+        port=parts.port or (465 if is_tls else 587),
+        security="tls" if is_tls else "none" if is_near else "starttls",
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        is_ours=True,
+    )
+
+
+def _resolve(server: MailServer) -> str | None:
+    """The address to connect to; None if an organization may not reach it (decisions 7)."""
+    policy = OutboundPolicy(allowed_networks=settings.HUB_OUTBOUND_ALLOW)
+    for *_, place in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
+        found = addresses.parse(str(place[0]))
+        if found and (server.is_ours or policy.lists(found) or is_public(found)):
+            return str(found)
+    return None
+
+
+def _say_hello(server: MailServer, address: str, seconds: float) -> None:
+    kind: type[Any] = _PinnedTls if server.security == "tls" else _Pinned
+    with kind(server, address, seconds) as smtp:
+        smtp.ehlo()
+        if server.security == "starttls":
+            smtp.starttls(context=ssl.create_default_context())
+            smtp.ehlo()
+        if server.username:
+            smtp.login(server.username, server.password)
+
+
+class _Pinned(smtplib.SMTP):
+    """Connects to the address that was judged, whatever the name says a moment later."""
+
+    def __init__(self, server: MailServer, address: str, seconds: float) -> None:
+        self.address = address
+        super().__init__(server.host, server.port, timeout=seconds)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return socket.create_connection((self.address, port), timeout)
+
+
+class _PinnedTls(smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte for the name that was asked for."""
+
+    def __init__(self, server: MailServer, address: str, seconds: float) -> None:
+        self.address = address
+        context = ssl.create_default_context()
+        super().__init__(server.host, server.port, timeout=seconds, context=context)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = socket.create_connection((self.address, port), timeout)
+        return self.context.wrap_socket(plain, server_hostname=host)

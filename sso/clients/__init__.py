@@ -1,0 +1,1 @@
+"""The identity provider, seen from the hub."""

@@ -1,0 +1,1 @@
+"""Verbs of sso: begin a login, finish it, say who it is and what they hold."""

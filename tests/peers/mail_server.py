@@ -1,0 +1,64 @@
+"""Plays a mail server far enough to be greeted and logged in at."""
+
+import base64
+import socketserver
+import threading
+from typing import Any, Self
+
+
+class _Session(socketserver.StreamRequestHandler):
+    server: Any
+
+    def handle(self) -> None:
+        """Answer line by line."""
+        peer: MailPeer = self.server.peer
+        if peer.silent:
+            peer.released.wait(30)
+            return
+        self._say("220 peer ESMTP")
+        for line in self.rfile:
+            command, _, rest = line.decode().strip().partition(" ")
+            peer.heard.append(command.upper())
+            if command.upper() == "EHLO":
+                self._say("250-peer\r\n250 AUTH PLAIN")
+            elif command.upper() == "AUTH":
+                given = base64.b64decode(rest.partition(" ")[2]).decode().split("\0")
+                good = given[1:] == [peer.username, peer.password]
+                self._say("235 welcome" if good else "535 no")
+            elif command.upper() == "QUIT":
+                self._say("221 bye")
+                return
+            else:
+                self._say("250 ok")
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    peer: "MailPeer"
+
+
+class MailPeer:
+    """A server on a free port; `heard` holds the commands that came in."""
+
+    def __init__(self, *, username: str = "", password: str = "", silent: bool = False) -> None:
+        self.username = username
+        self.password = password
+        self.silent = silent
+        self.released = threading.Event()
+        self.heard: list[str] = []
+        self._server = _Server(("127.0.0.1", 0), _Session)
+        self._server.peer = self
+        self.port: int = self._server.server_address[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
