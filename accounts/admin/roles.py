@@ -90,7 +90,7 @@ class GrantForm(DialogForm):
         """The person; a stranger's address is answered like one that nobody has."""
         organization_id = giver(self.request).organization_id
         email = self.cleaned_data["email"]
-        user = User.objects.filter(organization_id=organization_id, email__iexact=email).first()
+        user = User.objects.filter(organization_id=organization_id, email=email).first()
         if user is None:
             raise forms.ValidationError("Nobody here has this e-mail address.")
         return user

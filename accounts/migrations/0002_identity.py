@@ -11,13 +11,12 @@ import kernel.ids
 
 
 class Migration(migrations.Migration):
-    # safe: no release has the code before it: nothing runs beside these steps, of which there are
-    # nine.
     dependencies = [
         ("accounts", "0001_initial"),
     ]
 
     operations = [
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="organization",
             name="offered_permissions",
@@ -25,6 +24,7 @@ class Migration(migrations.Migration):
                 base_field=models.CharField(max_length=64), blank=True, default=list, size=None
             ),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="session",
             name="kind",
@@ -32,36 +32,43 @@ class Migration(migrations.Migration):
                 choices=[("api", "API"), ("console", "Console")], default="api", max_length=8
             ),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="session",
             name="last_seen_at",
             field=models.DateTimeField(default=kernel.clock.now),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="session",
             name="mfa_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="user",
             name="failed_logins",
             field=models.PositiveIntegerField(default=0),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="user",
             name="last_login_ip",
             field=models.GenericIPAddressField(blank=True, null=True),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="user",
             name="locked_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="user",
             name="mfa_enabled_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
+        # safe: no release has the code from before this step.
         migrations.AddField(
             model_name="user",
             name="password_changed_at",

@@ -91,11 +91,11 @@ def enter(*, email: str, password: str, now: datetime, origin: Origin) -> Sessio
     if user is None or not is_right:
         _refuse(user, email, now, origin)
     with tenancy.organization(user.organization_id):
+        opened = _admit(user, email, now, origin)
+        if isinstance(opened, DomainError):
+            raise opened
         if is_outdated:
             passwords.upgrade(user=user, password=password)
-        opened = _admit(user, email, now, origin)
-    if isinstance(opened, DomainError):
-        raise opened
     return opened
 
 
@@ -179,10 +179,13 @@ def _admit(
     user: User, email: str, now: datetime, origin: Origin
 ) -> Session | Awaited | DomainError:
     """What the right password opens; a refusal is returned, so that its audit row stays."""
+    checked = user.password
     held = User.objects.select_for_update(of=("self",)).select_related("organization")
     user = held.get(pk=user.pk)
     policy = get_policy(organization_id=user.organization_id)
     refusal = _objection(user, policy, now, origin)
+    if user.password != checked:
+        refusal = CredentialsRefused()  # it was changed since, and its sessions have ended
     if refusal is not None:
         if isinstance(refusal, CredentialsRefused):
             lockout.count_failure(user_id=user.pk, policy=policy, now=now)

@@ -18,7 +18,7 @@ def may(*, user: User, permission: str) -> bool:
 
 def find_user_by_email(*, email: str) -> User | None:
     """The user with this e-mail in any case of letters, enabled or not."""
-    return User.objects.select_related("organization").filter(email__iexact=email).first()
+    return User.objects.select_related("organization").filter(email=email).first()
 
 
 def find_administrator(*, organization_id: UUID) -> User | None:

@@ -63,10 +63,12 @@ class ApiKeyOutput(RowOutput[ApiKey]):
         ]
 
 
-class NewApiKeyOutput(ApiKeyOutput):
+class NewApiKeyOutput(serializers.ModelSerializer[ApiKey]):
     """The same with the key itself, this once."""
 
+    key_prefix = serializers.CharField(source="prefix", read_only=True)
     key = serializers.CharField(read_only=True)
 
-    class Meta(ApiKeyOutput.Meta):
+    class Meta:
+        model = ApiKey
         fields = [*ApiKeyOutput.Meta.fields, "key"]

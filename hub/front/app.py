@@ -7,7 +7,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
+from django.conf import settings
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -16,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from events.clients.channel import Envelope
 from hub.front.exports import AuditExports
+from hub.front.hardening import Hardened
 from hub.front.listener import Listener
 from hub.front.sockets import EventSocket
 from hub.front.streams import TaskStreams
@@ -77,6 +80,7 @@ def create_app() -> Starlette:
             Mount("/", app=DjangoApp()),
         ],
         lifespan=lifespan,
+        middleware=[Middleware(Hardened, is_https=settings.SESSION_COOKIE_SECURE)],
     )
 
 

@@ -1,7 +1,7 @@
 """A provider at work: mozilla-django-oidc's relying party, bound to one registration.
 
-The library reads Django's settings, calls with `requests`, and leaves audience, issuer and expiry
-to whoever uses it; docs/decisions/0010 says what of it is ours here and why.
+The library reads Django's settings, calls with `requests`, and leaves audience and issuer
+to whoever uses it; docs/decisions/0012 says what of it is ours here and why.
 """
 
 from base64 import b64encode

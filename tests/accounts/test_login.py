@@ -5,7 +5,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    make_password,
+    verify_password,
+)
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import Organization, Session, User
@@ -13,7 +18,7 @@ from accounts.operations import lockout, login
 from accounts.operations.login import Awaited
 from accounts.selectors.policy import get_policy
 from audit.models import AuditEvent
-from kernel import clock
+from kernel import clock, tenancy
 from tests.accounts.factories import (
     PASSWORD,
     enrol,
@@ -210,6 +215,20 @@ def test_a_hash_of_old_parameters_is_renewed_at_the_login(
     admin.refresh_from_db()
     assert admin.password != before
     assert log_in(admin.email).status_code == 200
+
+
+def test_a_password_that_is_changed_meanwhile_opens_nothing(
+    admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change_it(password: str, encoded: str) -> tuple[bool, bool]:
+        with tenancy.platform():
+            User.objects.filter(pk=admin.pk).update(password=make_password("Another one, 2"))
+        return verify_password(password, encoded)
+
+    monkeypatch.setattr(login, "verify_password", change_it)
+
+    assert log_in(admin.email).status_code == 401
+    assert not Session.objects.exists()
 
 
 def test_a_second_factor_takes_a_second_step(admin: User) -> None:
@@ -439,3 +458,14 @@ def test_an_oversized_login_is_refused(db: None) -> None:
     body = b'{"email": "a@example.com", "password": "' + b"x" * (10 * 1024 * 1024) + b'"}'
 
     assert ApiClient().post(LOGIN, body).status_code == 413
+
+
+def test_a_locked_account_is_unlocked_by_a_command(admin: User) -> None:
+    fail(admin, 5)
+
+    call_command("unlock_user", admin.email.upper())
+
+    assert last_event().action == "user.unlock"
+    assert log_in(admin.email).status_code == 200
+    with pytest.raises(CommandError, match="Nobody has the e-mail"):
+        call_command("unlock_user", "nobody@example.com")

@@ -71,7 +71,7 @@ def unfiltered(queryset: Any) -> Callable[..., Any]:
     """`_filter_or_exclude` that overlooks the organization."""
     genuine = queryset._filter_or_exclude
 
-    def overlook(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:  # noqa: FBT001
+    def overlook(self: Any, negate: bool, args: Any, kwargs: dict[str, Any]) -> Any:  # noqa: FBT001 - Django says so
         rest = {name: value for name, value in kwargs.items() if name not in FILTERS}
         return genuine(self, negate, args, rest)
 

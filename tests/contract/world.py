@@ -1,20 +1,24 @@
 """An organization with a row of every kind, and the ids that lead to each route of the API."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import orjson
 import pyotp
 
-from accounts.choices import UserRole
+from accounts.choices import SessionKind, UserRole
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations.bootstrap import hash_key
 from agents.models import AgentExecution
 from audit.models import AuditEvent
+from kernel import clock
+from sso.models import PendingLogin
 from tests.accounts import factories
 from tests.clients import ApiClient
 from tests.hub.console_rows import Finished, fill
+from tests.sso.factories import link
 
 AGENT_SECRET: Final = "agent-secret-0123456789"
 NARROW: Final = ["knowledge.read"]

@@ -71,6 +71,20 @@ def test_a_switch_can_be_turned_off(console: Client, admin: User) -> None:
     assert setting(admin, "security.password_require_special") is False
 
 
+def test_a_list_is_typed_line_by_line(console: Client, admin: User) -> None:
+    typed = "cn=ops,dc=x=operator\r\n\r\n staff=viewer "
+
+    send(console, SECURITY, oidc_group_roles=typed)
+    send(console, SECURITY, password_min_length="16")
+
+    assert setting(admin, "security.oidc_group_roles") == ["cn=ops,dc=x=operator", "staff=viewer"]
+    assert b"cn=ops,dc=x=operator\nstaff=viewer</textarea>" in console.get(SECURITY).content
+    answer = send(console, SECURITY, oidc_group_roles="staff")
+    assert b"Send entries of the form group=role" in answer.content
+    send(console, SECURITY, oidc_group_roles="")
+    assert setting(admin, "security.oidc_group_roles") == []
+
+
 def test_an_emptied_field_is_the_default_again(console: Client, admin: User) -> None:
     send(console, SECURITY, password_min_length="16")
 

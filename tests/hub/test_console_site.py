@@ -11,6 +11,7 @@ from tests.accounts.factories import PASSWORD
 
 LOGIN = "/admin/login/"
 PEOPLE = ("Users", "Sessions", "API keys", "Agent keys", "Organization")
+HUB = ("Settings", "Security policy", "IP rules", "Health")
 
 
 def log_in(client: Client, user: User, password: str = PASSWORD) -> int:
@@ -55,12 +56,23 @@ def test_people_of_a_disabled_organization_are_sent_to_the_login(
 
 
 def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: User) -> None:
-    work = ["Overview", "Tasks", "Agents", "Executions", "Knowledge", "Usage"]
+    work = ["Overview", "Tasks", "Agents", "Executions", "Knowledge", "Projects", "Environments"]
     client.force_login(viewer)
-    assert menu(client) == [*work, "Events", "API", "API schema"]
-
+    seen = menu(client)
     client.force_login(admin)
-    assert menu(client) == [*work, "Audit", "Events", *PEOPLE, "API", "API schema"]
+
+    assert seen[:8] == [*work, "Usage"]
+    assert not set(seen) & {*PEOPLE, *HUB, "Audit export"}
+    assert menu(client) == [
+        *work,
+        *("Usage", "Audit", "Audit checkpoints", "Audit export", "Events"),
+        "Users",
+        "Roles",
+        "Role assignments",
+        *PEOPLE[1:],
+        *HUB,
+        *("API", "API schema"),
+    ]
 
 
 @pytest.mark.parametrize("path", ["password_change/", "search/?s=a&page=x", "auth/group/"])

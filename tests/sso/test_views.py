@@ -51,7 +51,7 @@ def test_a_login_opens_a_session_of_the_api(
         "expires_at",
         "user",
     }
-    assert body["user"]["email"] == "Olivia@Example.com"
+    assert body["user"]["email"] == olivia.email
     assert body["user"]["role"] == "operator"
     me = program.client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {body['token']}"})
     assert me.json()["id"] == str(olivia.pk)

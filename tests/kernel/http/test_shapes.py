@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from accounts.models import Organization, User
+from accounts.models import ApiKey, Organization, Session, User
+from accounts.selectors import sessions
 from accounts.serializers.auth import UserOutput
+from accounts.serializers.sessions import ApiKeyOutput, SessionOutput
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
 from agents.serializers import (
     AgentOutput,
@@ -20,6 +22,7 @@ from agents.serializers import (
 )
 from audit.models import AuditCheckpoint, AuditEvent
 from audit.serializers import AdminEventOutput, CheckpointOutput, EventOutput
+from kernel import clock
 from kernel.http import shapes
 from kernel.http.json import OrjsonRenderer
 from kernel.http.shapes import RowOutput
@@ -38,6 +41,8 @@ from tests.tasks.factories import change, make_task
 Api = Callable[[User | None], ApiClient]
 MODELS: dict[type[RowOutput[Any]], Any] = {
     UserOutput: User,
+    ApiKeyOutput: ApiKey,
+    SessionOutput: Session,
     AgentOutput: Agent,
     AgentVersionOutput: AgentVersion,
     ExecutionOutput: AgentExecution,
@@ -96,6 +101,10 @@ def test_instances_are_shown_as_drf_shows_them(admin: User, output: type[RowOutp
     found = MODELS[output].objects.order_by("pk")
     if output is EntryItemOutput:
         found = list_entries(organization_id=admin.organization_id)
+    if output is SessionOutput:
+        found = sessions.list_shown(
+            organization_id=admin.organization_id, current_id=None, now=clock.now()
+        )
     rows = list(found)
 
     assert rows
