@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from accounts.models import ApiKey, Organization, Session, User
+from accounts.models import ApiKey, Organization, Role, RoleAssignment, Session, User
 from accounts.selectors import sessions
 from accounts.serializers.auth import UserOutput
+from accounts.serializers.people import PersonOutput
+from accounts.serializers.roles import RoleOutput, UserRoleOutput
 from accounts.serializers.sessions import ApiKeyOutput, SessionOutput
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
 from agents.serializers import (
@@ -41,6 +43,9 @@ from tests.tasks.factories import change, make_task
 Api = Callable[[User | None], ApiClient]
 MODELS: dict[type[RowOutput[Any]], Any] = {
     UserOutput: User,
+    PersonOutput: User,
+    RoleOutput: Role,
+    UserRoleOutput: RoleAssignment,
     ApiKeyOutput: ApiKey,
     SessionOutput: Session,
     AgentOutput: Agent,
