@@ -4,7 +4,6 @@ Here and not in Django: who reads slowly holds neither a thread nor a database c
 """
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ import structlog
 from django.db import Error as DatabaseError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from accounts.operations import callers
@@ -26,13 +24,11 @@ from accounts.selectors import network
 from audit import operations as audit
 from audit.filters import SpanQuery
 from audit.selectors.exports import Export
-from hub.front import database
-from hub.front.callers import bearer_token
+from hub.front import database, long_answers
+from hub.front.callers import address_of, bearer_token
 from kernel import clock, tenancy
 from kernel.actors import Actor
 from kernel.errors import DomainError, Forbidden, Unavailable
-from kernel.http import addresses, problems
-from kernel.http.middleware import GOOD_ID
 
 log = structlog.get_logger(__name__)
 PERMISSION: Final = "audit.export"
@@ -80,13 +76,12 @@ class AuditExports:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with a problem document before the first byte, or send."""
         request = Request(scope)
-        offered = request.headers.get("x-request-id", "")
-        request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
+        request_id = long_answers.request_id_of(request)
         try:
             asked = _read(request, request_id)
             begun = await self._begin(asked)
         except (DomainError, APIException) as refusal:
-            await _problem(refusal, request_id)(scope, receive, send)
+            await long_answers.problem(refusal, request_id)(scope, receive, send)
             return
         await send(_start(begun, request_id))
         await self._send_all(asked, begun.export, receive, send)
@@ -106,7 +101,7 @@ class AuditExports:
 
     async def _send_all(self, asked: Asked, export: Export, receive: Receive, send: Send) -> None:
         work = asyncio.create_task(_write_all(asked, export, send))
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(long_answers.until_gone(receive))
         self._running.add(work)
         try:
             await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -208,15 +203,10 @@ def _identify(asked: Asked, now: datetime) -> Caller:
 
 def _read(request: Request, request_id: str) -> Asked:
     """Raises NotAuthenticated without a token."""
-    key = request.headers.get("x-api-key", "")
-    authorization = request.headers.get("authorization", f"Bearer {key}" if key else "")
     return Asked(
         method=request.method,
-        token=bearer_token(authorization),
-        address=addresses.client_address(
-            peer=request.client.host if request.client else "",
-            forwarded_for=",".join(request.headers.getlist("x-forwarded-for")),
-        ),
+        token=bearer_token(long_answers.bearer_header(request)),
+        address=address_of(request),
         request_id=request_id,
         query=dict(request.query_params),
     )
@@ -234,16 +224,3 @@ def _start(begun: Begun, request_id: str) -> dict[str, Any]:
     }
     raw = [(key.encode(), value.encode()) for key, value in headers.items()]
     return {"type": "http.response.start", "status": 200, "headers": raw}
-
-
-def _problem(refusal: Exception, request_id: str) -> Response:
-    status, headers, body = problems.render(refusal, request_id=request_id)
-    if isinstance(refusal, MethodNotAllowed):
-        headers["Allow"] = "GET"
-    return Response(body, status, {**headers, "X-Request-ID": request_id})
-
-
-async def _until_gone(receive: Receive) -> None:
-    message: Any = {}
-    while message.get("type") != "http.disconnect":
-        message = await receive()

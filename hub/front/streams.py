@@ -1,7 +1,6 @@
 """`GET /api/v1/tasks/{id}/stream`: a task's run as server-sent events; see docs/events.md."""
 
 import asyncio
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +11,15 @@ import structlog
 from django.db import Error as DatabaseError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hub.front import callers, database, history
+from hub.front import callers, database, history, long_answers
 from hub.front.callers import Caller
 from hub.front.history import Event, Position
 from hub.front.switchboard import UNAUTHENTICATED
 from hub.front.watches import Watch, Watches, Words
 from kernel import clock, tenancy
 from kernel.errors import DomainError, Forbidden, Invalid, Unavailable
-from kernel.http import problems
-from kernel.http.middleware import GOOD_ID
 from tasks.selectors import tasks
 
 log = structlog.get_logger(__name__)
@@ -57,12 +53,11 @@ class TaskStreams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with a problem document before the first byte, or stream."""
         request = Request(scope)
-        offered = request.headers.get("x-request-id", "")
-        request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
+        request_id = long_answers.request_id_of(request)
         try:
             admission = await _ask_admission(request)
         except (DomainError, APIException) as refusal:
-            await _problem(refusal, request_id)(scope, receive, send)
+            await long_answers.problem(refusal, request_id)(scope, receive, send)
         else:
             stream = TaskStream(admission, self._watches, send)
             await stream.run(receive, {**HEADERS, "x-request-id": request_id})
@@ -86,7 +81,7 @@ class TaskStream:
         """Serve until the task ends, or either side."""
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": raw})
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(long_answers.until_gone(receive))
         work = asyncio.create_task(self._speak())
         seconds = max(0.0, (self._expiry - clock.now()).total_seconds())
         expiry = asyncio.get_running_loop().call_later(
@@ -118,7 +113,7 @@ class TaskStream:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._send({"type": "http.response.body", "body": farewell})
                 return
-        await _until_gone(receive)
+        await long_answers.until_gone(receive)
 
     async def _speak(self) -> None:
         await self._write(f"retry: {RECONNECT_MS}\n\n".encode())
@@ -185,7 +180,7 @@ async def _ask_admission(request: Request) -> Admission:
         return await database.ask(
             _admit,
             method=request.method,
-            authorization=request.headers.get("authorization", ""),
+            authorization=long_answers.bearer_header(request),
             address=callers.address_of(request),
             task_id=request.path_params["task_id"],
             last_event_id=request.headers.get("last-event-id", ""),
@@ -228,16 +223,3 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _problem(refusal: Exception, request_id: str) -> Response:
-    status, headers, body = problems.render(refusal, request_id=request_id)
-    if isinstance(refusal, MethodNotAllowed):
-        headers["Allow"] = "GET"
-    return Response(body, status, {**headers, "X-Request-ID": request_id})
-
-
-async def _until_gone(receive: Receive) -> None:
-    message: Any = {}
-    while message.get("type") != "http.disconnect":
-        message = await receive()

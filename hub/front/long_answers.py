@@ -1,0 +1,39 @@
+"""What streams and exports share: answers that the front gives itself and over some time."""
+
+import secrets
+from typing import Any
+
+from rest_framework.exceptions import MethodNotAllowed
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from kernel.http import problems
+from kernel.http.middleware import GOOD_ID
+
+
+def request_id_of(request: Request) -> str:
+    """The client's own if it is a good one, else one of ours."""
+    offered = request.headers.get("x-request-id", "")
+    return offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
+
+
+def bearer_header(request: Request) -> str:
+    """What `callers.bearer_token` reads: the `Authorization` header, or an `X-API-Key` as one."""
+    key = request.headers.get("x-api-key", "")
+    return request.headers.get("authorization", f"Bearer {key}" if key else "")
+
+
+def problem(refusal: Exception, request_id: str) -> Response:
+    """The document of a refusal before the first byte."""
+    status, headers, body = problems.render(refusal, request_id=request_id)
+    if isinstance(refusal, MethodNotAllowed):
+        headers["Allow"] = "GET"
+    return Response(body, status, {**headers, "X-Request-ID": request_id})
+
+
+async def until_gone(receive: Receive) -> None:
+    """Until the client hangs up."""
+    message: Any = {}
+    while message.get("type") != "http.disconnect":
+        message = await receive()
