@@ -17,9 +17,9 @@ from preferences.models import StoredSetting
 from preferences.selectors import values as selectors
 
 LOCK_SPACE: Final = 0x5072  # "Pr": first key of the advisory locks
-# Called in the transaction of a change with the organization and the keys; apps above that
-# remember a setting append themselves in `AppConfig.ready`.
-CHANGED: Final[list[Callable[[UUID, frozenset[str]], None]]] = []
+# Called in the transaction of a change with the organization, the keys and the time; apps above
+# that remember a setting append themselves in `AppConfig.ready`.
+CHANGED: Final[list[Callable[[UUID, frozenset[str], datetime], None]]] = []
 
 __all__ = ["CHANGED", "UnknownSetting", "change"]
 
@@ -39,7 +39,7 @@ def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, no
     entries = [_entry(organization_id, key, before, asked[key], actor) for key in changed]
     audit.record_all(entries=entries, now=now)
     for hook in CHANGED if changed else ():
-        hook(organization_id, frozenset(changed))
+        hook(organization_id, frozenset(changed), now)
     return len(asked)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from accounts.models import Session
-from accounts.operations import callers
+from accounts.operations import callers, tightening
 from accounts.selectors import network, sessions
 from accounts.selectors.policy import get_policy
 from kernel import tenancy
@@ -37,7 +37,11 @@ def _note(session: Session, now: datetime) -> bool:
     policy = get_policy(organization_id=session.organization_id)
     alive = Session.objects.filter(pk=session.pk, revoked_at=None)
     if now - session.last_seen_at < policy.idle_timeout:
-        return alive.update(last_seen_at=now) == 1
+        restriction = tightening.restriction_now(session=session, policy=policy, now=now)
+        if restriction != session.restriction:
+            session.user.rights = session.user.rights.until(restriction)
+            callers.forget(organization_id=session.organization_id)
+        return alive.update(last_seen_at=now, restriction=restriction) == 1
     alive.update(revoked_at=now)
     callers.forget(organization_id=session.organization_id)
     return False

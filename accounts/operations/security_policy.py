@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from accounts.operations import callers
+from accounts.operations import callers, tightening
 from accounts.selectors.security_policy import FIELDS
 from kernel.actors import Actor
 from kernel.errors import Invalid
 from preferences import operations as preferences
+
+TIGHTENING: Final = frozenset(
+    {
+        "security.mfa_required",
+        "security.mfa_grace_period_hours",
+        "security.session_max_duration_hours",
+    }
+)
 
 
 def change_policy(
@@ -46,7 +54,9 @@ def change_policy(
         ) from None
 
 
-def note_change(organization_id: UUID, keys: frozenset[str]) -> None:
-    """Have the organization's callers read anew: some settings travel with them."""
+def note_change(organization_id: UUID, keys: frozenset[str], now: datetime) -> None:
+    """Apply it to open sessions, and have callers read anew: settings travel with them."""
+    if keys & TIGHTENING:
+        tightening.tighten_sessions(organization_id=organization_id, now=now)
     if any(key.startswith("security.") for key in keys):
         callers.forget(organization_id=organization_id)

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from accounts.choices import SessionKind
 from accounts.errors import RefreshReused, TokenRefused
 from accounts.models import Session, User
-from accounts.operations import callers
+from accounts.operations import callers, tightening
 from accounts.selectors import network, people
 from accounts.selectors import sessions as selectors
 from accounts.selectors.policy import Policy, get_policy
@@ -213,9 +213,12 @@ def _rotate(*, claims: Token, now: datetime) -> Tokens:
         raise TokenRefused
     if session.refresh_jti != claims["jti"]:
         raise RefreshReused
+    policy = get_policy(organization_id=session.organization_id)
+    session.restriction = tightening.restriction_now(session=session, policy=policy, now=now)
     session.refresh_jti = secrets.token_hex(16)
     session.last_seen_at = session.updated_at = now
-    session.save(update_fields=["refresh_jti", "last_seen_at", "updated_at"])
+    session.save(update_fields=["restriction", "refresh_jti", "last_seen_at", "updated_at"])
+    callers.forget(organization_id=session.organization_id)
     return make_tokens(session=session, now=now)
 
 

@@ -58,6 +58,18 @@ def parse(text: str) -> Address | None:
     return (found.version == 6 and found.ipv4_mapped) or found
 
 
+@lru_cache(maxsize=4096)
+def household(text: str) -> str:
+    """What one customer of a network has: an IPv4 address, or the /64 network of an IPv6 one.
+
+    Whoever has one IPv6 address has 2 to the 64th; counted singly they would be no limit.
+    """
+    found = parse(text)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(found) if found else ""
+
+
 def contains(networks: Sequence[Network], address: Address) -> bool:
     """Whether one of `networks` holds `address`."""
     return any(address in network for network in networks if network.version == address.version)

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from kernel import redis_client
 from kernel.errors import DomainError
-from kernel.http import problems
+from kernel.http import addresses, problems
 
 log = structlog.get_logger(__name__)
 WINDOW_SECONDS: Final = 60
@@ -155,13 +155,14 @@ def count(budgets: Sequence[Budget]) -> list[Standing]:
 
 
 def of_address(address: str, *, also: str = "") -> list[Budget]:
-    """The budgets of an address: everything it asks, and `also` one of its own (`login`).
+    """The budgets of an address (of IPv6 its /64): what it asks, and `also` one more (`login`).
 
     Empty while limits are off. Who has no address (a Unix socket) is not counted.
     """
     limits: Mapping[str, int] = settings.HUB_RATE_LIMITS
     names = [name for name in ("ip", also) if name in limits]
-    return [Budget(name, address, limits[name]) for name in names if address]
+    subject = addresses.household(address)
+    return [Budget(name, subject, limits[name]) for name in names if subject]
 
 
 class RateLimits:
@@ -178,7 +179,7 @@ class RateLimits:
         if not settings.HUB_RATE_LIMITS or not _is_counted(request):
             return self.get_response(request)
         address = request.META.get("REMOTE_ADDR", "")
-        if waiting := _refused.find(address):
+        if waiting := _refused.find(addresses.household(address)):
             return _refusal(request, waiting)
         if _is_console_login(request):
             spent = _spent(count(of_address(address, also="login")))

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 from pytest_django.fixtures import Settings
 
+from kernel.http import addresses
 from kernel.http.addresses import client_address, parse
 
 PROXIES = ("10.0.0.0/8", "2001:db8:aa::/48", "127.0.0.1/32")
@@ -62,3 +63,19 @@ def test_without_a_list_nobody_is_believed(settings: Settings) -> None:
 )
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse(text) is None or text == "[::1"
+
+
+@pytest.mark.parametrize(
+    ("address", "household"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("", ""),
+        ("nobody", ""),
+    ],
+)
+def test_limits_count_what_one_customer_has(address: str, household: str) -> None:
+    assert addresses.household(address) == household
