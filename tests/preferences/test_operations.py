@@ -102,7 +102,9 @@ def test_a_value_out_of_new_bounds_counts_as_the_default(admin: User) -> None:
 
 def test_those_who_remember_are_told(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(operations, "CHANGED", [lambda owner, keys, _now: told.append((owner, keys))])
+    monkeypatch.setattr(
+        operations, "CHANGED", [lambda owner, keys, _now: told.append((owner, keys))]
+    )
 
     change(admin, security__password_min_length=16)
     change(admin, security__password_min_length=16)
