@@ -55,6 +55,7 @@ SETTINGS: Final = (
         kind="string",
         default="",
         secret=True,
+        bound_to=("email.smtp_host", "email.smtp_port", "email.smtp_security"),
         description="The user's password.",
     ),
 )

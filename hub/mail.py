@@ -3,8 +3,10 @@
 import smtplib
 import socket
 import ssl
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -16,6 +18,7 @@ from preferences.errors import SecretUnreadable
 from preferences.selectors.values import Values
 
 log = structlog.get_logger(__name__)
+MOST_LINES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ def check(preferences: Values, *, seconds: float) -> str:
         address = _resolve(server)
         if address is None:
             return "not_allowed"
+        if _would_shout(server):
+            return "not_encrypted"
         _say_hello(server, address, seconds)
     except SecretUnreadable:
         return "secret_unreadable"
@@ -97,6 +102,15 @@ def _resolve(server: MailServer) -> str | None:
     return None
 
 
+def _would_shout(server: MailServer) -> bool:
+    """Whether the password would travel in plain text over a network that nobody listed."""
+    if server.is_ours or server.security != "none" or not server.username:
+        return False
+    policy = OutboundPolicy(allowed_networks=settings.HUB_OUTBOUND_ALLOW)
+    found = addresses.parse(_resolve(server) or "")
+    return found is None or not policy.lists(found)
+
+
 def _say_hello(server: MailServer, address: str, seconds: float) -> None:
     kind: type[Any] = _PinnedTls if server.security == "tls" else _Pinned
     with kind(server, address, seconds) as smtp:
@@ -108,25 +122,73 @@ def _say_hello(server: MailServer, address: str, seconds: float) -> None:
             smtp.login(server.username, server.password)
 
 
+class _Lines:
+    """A server's lines, as many as an honest one needs for all it has to say."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = MOST_LINES
+
+    def readline(self, limit: int) -> bytes:
+        """The next line; raises OSError for one too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("The mail server talks without end.")
+        return self._file.readline(limit)
+
+    def close(self) -> None:
+        """As the file's."""
+        self._file.close()
+
+
 class _Pinned(smtplib.SMTP):
-    """Connects to the address that was judged, whatever the name says a moment later."""
+    """Connects to the address that was judged, whatever the name says a moment later.
+
+    Hangs up after so many seconds and lines: the socket's own timeout begins anew with each byte.
+    """
 
     def __init__(self, server: MailServer, address: str, seconds: float) -> None:
         self.address = address
-        super().__init__(server.host, server.port, timeout=seconds)
+        self.opened: socket.socket | None = None
+        self.timer = threading.Timer(seconds, self._hang_up)
+        self.timer.daemon = True
+        self.timer.start()
+        try:
+            super().__init__(server.host, server.port, timeout=seconds)
+        except BaseException:
+            self.timer.cancel()
+            raise
+
+    def close(self) -> None:
+        """As smtplib's."""
+        self.timer.cancel()
+        super().close()
+
+    def getreply(self) -> tuple[int, bytes]:
+        """As smtplib's."""
+        if self.file is None and self.sock is not None:
+            self.file = _Lines(self.sock.makefile("rb"))
+        return super().getreply()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        return socket.create_connection((self.address, port), timeout)
+        self.opened = socket.create_connection((self.address, port), timeout)
+        return self.opened
+
+    def _hang_up(self) -> None:
+        for opened in (self.opened, self.sock):
+            with suppress(OSError, AttributeError):
+                opened.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
 
-class _PinnedTls(smtplib.SMTP_SSL):
+class _PinnedTls(_Pinned):
     """The same, encrypted from the first byte for the name that was asked for."""
 
-    def __init__(self, server: MailServer, address: str, seconds: float) -> None:
-        self.address = address
-        context = ssl.create_default_context()
-        super().__init__(server.host, server.port, timeout=seconds, context=context)
-
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        plain = socket.create_connection((self.address, port), timeout)
-        return self.context.wrap_socket(plain, server_hostname=host)
+        plain = super()._get_socket(host, port, timeout)
+        context = ssl.create_default_context()
+        # In two steps, so that a handshake can be hung up too.
+        self.opened = wrapped = context.wrap_socket(
+            plain, server_hostname=host, do_handshake_on_connect=False
+        )
+        wrapped.do_handshake()
+        return wrapped

@@ -25,7 +25,8 @@ class Setting:
 
     `default` may be a function without arguments (a default that the environment gives). `check`
     answers what is wrong with a well-formed value, as a sentence, or an empty text. Whoever changes
-    it over the API holds `permission`.
+    it over the API holds `permission`. A secret is forgotten when a setting that it is `bound_to`
+    (the address that it is sent to, and how) changes without it: else that would read it.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    bound_to: tuple[str, ...] = ()
     check: Callable[[Any], str] | None = None
 
     @property

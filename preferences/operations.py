@@ -1,6 +1,6 @@
 """Changing settings: the only writer of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -34,13 +34,17 @@ def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, no
     _lock(organization_id)
     before = selectors.read(organization_id=organization_id)
     changed = [key for key, value in asked.items() if _differs(before, catalogue()[key], value)]
+    given = len(asked)
+    for key in _unbound(before, asked, changed):
+        asked[key] = None
+        changed.append(key)
     for key in changed:
         _store(organization_id, catalogue()[key], asked[key], now)
     entries = [_entry(organization_id, key, before, asked[key], actor) for key in changed]
     audit.record_all(entries=entries, now=now)
     for hook in CHANGED if changed else ():
         hook(organization_id, frozenset(changed), now)
-    return len(asked)
+    return given
 
 
 def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +62,26 @@ def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:
     if wrong:
         raise Invalid(fields=wrong)
     return parsed
+
+
+def _unbound(
+    before: selectors.Values, asked: Mapping[str, Any], changed: Collection[str]
+) -> list[str]:
+    """The secrets that would go somewhere else than where they may have been sent before."""
+    moved = {
+        key
+        for key in changed
+        if before[key] != (catalogue()[key].default_value() if asked[key] is None else asked[key])
+    }
+    return [
+        key
+        for key, setting in catalogue().items()
+        if setting.bound_to
+        and key not in asked
+        and not before.is_default(key)
+        and not before.is_default(setting.bound_to[0])
+        and moved.intersection(setting.bound_to)
+    ]
 
 
 def _differs(before: selectors.Values, setting: Setting, value: Any) -> bool:

@@ -12,5 +12,9 @@ class SsoConfig(AppConfig):
     name = "sso"
 
     def ready(self) -> None:
-        """Fill the settings catalogue."""
+        """Fill the settings catalogue, and guard the names of the roles that groups give."""
         preferences.register(*SETTINGS)
+        from accounts.operations import roles  # noqa: PLC0415 - models must be loaded first
+        from sso import selectors  # noqa: PLC0415 - the same
+
+        roles.REFERRED.append(selectors.is_role_named)

@@ -84,6 +84,7 @@ SETTINGS: Final = (
         "",
         "The hub's password at the provider; none for a public client.",
         secret=True,
+        bound_to=("security.oidc_issuer",),
     ),
     _setting(
         "scopes",

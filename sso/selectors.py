@@ -35,6 +35,13 @@ class Button:
     label: str
 
 
+def is_role_named(organization_id: UUID, name: str) -> bool:
+    """Whether groups or the default give the role of this name, set up or not."""
+    found = values.read(organization_id=organization_id)
+    named = {split_role(entry)[1].lower() for entry in found["security.oidc_group_roles"]}
+    return name.lower() in {*named, found["security.oidc_default_role"].lower()}
+
+
 def get_registration(*, organization_id: UUID) -> Registration:
     """One query. Raises NotConfigured, and SecretUnreadable for a secret of another hub key."""
     found = values.read(organization_id=organization_id)

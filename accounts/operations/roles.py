@@ -1,13 +1,13 @@
 """Roles: what they permit."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from accounts.choices import UserRole
+from accounts.choices import SECURITY, UserRole
 from accounts.errors import RoleNameTaken, SystemRole
 from accounts.models import Organization, Role, User
 from accounts.operations import callers, guards
@@ -28,6 +28,11 @@ DESCRIPTIONS: Final = {
 }
 
 
+# Whether something gives the organization's people the role of this name, whichever that is; apps
+# above that do append themselves in `AppConfig.ready`.
+REFERRED: Final[list[Callable[[UUID, str], bool]]] = []
+
+
 def create_role(
     *,
     organization_id: UUID,
@@ -45,6 +50,7 @@ def create_role(
     )
     with guards.changing_rights(organization_id=organization_id):
         guards.check_gift(giver=giver, permissions=keys)
+        _check_name(role, name, giver)
         _save(role, force_insert=True)
         _record(role, "role.create", actor, now, {"name": name, "permissions": keys})
     return role
@@ -77,6 +83,8 @@ def update_role(
         guards.check_gift(giver=giver, permissions=added)
         for name, value in changes.items():
             setattr(role, name, value)
+        if before.get("name", role.name) != role.name:
+            _check_name(role, role.name, giver)
         role.updated_at = now
         _save(role, update_fields=[*changes, "updated_at"])
         _record(role, "role.update", actor, now, {"before": before, "after": changes})
@@ -121,6 +129,12 @@ def offer_permissions(*, organization: Organization, now: datetime) -> None:
     organization.offered_permissions = sorted({*organization.offered_permissions, *fresh})
     organization.save(update_fields=["offered_permissions"])
     callers.forget(organization_id=organization.pk)
+
+
+def _check_name(role: Role, name: str, giver: User | None) -> None:
+    """A name that is given by the name gives the role: only who could give it may take the name."""
+    if any(refers(role.organization_id, name) for refers in REFERRED):
+        guards.check_gift(giver=giver, permissions={*role.permissions, SECURITY})
 
 
 def _known(keys: Collection[str]) -> list[str]:

@@ -27,10 +27,13 @@ class RoleInput(serializers.Serializer[Any]):
 
 
 class RoleChange(serializers.Serializer[Any]):
-    """`PATCH /roles/{id}`."""
+    """`PATCH /roles/{id}`; `permissions` are the whole set."""
 
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    permissions = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=500, required=False
+    )
 
 
 class RolePermissionsInput(serializers.Serializer[Any]):

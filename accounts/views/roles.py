@@ -95,7 +95,7 @@ class RoleViewSet(HubViewSet):
 
     @extend_schema(request=RoleChange, responses={200: RoleOutput})
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change name or description; built-in roles keep their name."""
+        """Change name, description or permissions; built-in roles keep their name."""
         return Response(RoleOutput(self._update(request, self.read(RoleChange))).data)
 
     @extend_schema(request=RolePermissionsInput, responses={204: None})

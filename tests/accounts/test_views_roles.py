@@ -412,3 +412,22 @@ def test_who_gives_roles_for_a_project_gives_them_for_that_alone(
     assert refused(escalated) == (403, "role.escalation")
     assert client.delete(f"{USER_ROLES}/{inside.json()['id']}").status_code == 204
     assert client.delete(f"{USER_ROLES}/{viewer.assignments.get().pk}").status_code == 403
+
+
+def test_a_patch_may_replace_the_permissions(api: Api, admin: User) -> None:
+    client = api(admin)
+    made = client.post(ROLES, {"name": "Reader", "permissions": ["task.read", "agent.read"]}).json()
+
+    answer = client.patch(f"{ROLES}/{made['id']}", {"permissions": ["task.read"]})
+
+    assert (answer.status_code, answer.json()["permissions"]) == (200, ["task.read"])
+
+
+def test_a_patch_gives_nothing_that_its_sender_lacks(api: Api, admin: User) -> None:
+    made = api(admin).post(ROLES, {"name": "Editor", "permissions": ["role.edit"]}).json()
+    editor = make_user(admin.organization, role=UserRole.VIEWER)
+    editor.assignments.update(role_id=made["id"])
+
+    answer = api(editor).patch(f"{ROLES}/{made['id']}", {"permissions": ["settings.edit"]})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "role.escalation")

@@ -13,8 +13,9 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from hub import components
+from hub import components, mail
 from kernel import clock, redis_client
+from kernel.outbound import OutboundPolicy
 from kernel.tasks import PULSE, note_pulse
 from preferences import operations as preferences
 from tests.accounts.factories import make_actor
@@ -194,6 +195,30 @@ class TestMail:
             use_mail(admin, peer.port)
 
             assert status(api, admin, "mail") == "unreachable"
+
+    @pytest.mark.parametrize("pause", [0.1, -1])
+    def test_a_server_that_greets_without_end_is_hung_up_on(
+        self, api: Api, admin: User, client: Client, pause: float
+    ) -> None:
+        with MailPeer(endless=pause) as peer:
+            use_mail(admin, peer.port)
+
+            # Each is answered in time, and the hub's own readiness is no affair of theirs.
+            assert [status(api, admin, "mail") for _ in range(3)] == ["unreachable"] * 3
+            assert client.get("/readyz").status_code == 200
+            components._post.submit(int).result(5)  # no thread is held
+
+    def test_a_password_does_not_travel_in_plain_text(
+        self, api: Api, admin: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with MailPeer(username="hub", password="good") as peer:
+            use_mail(admin, peer.port, smtp_username="hub", smtp_password="good")
+            monkeypatch.setattr(OutboundPolicy, "lists", lambda *_: False)
+            monkeypatch.setattr(mail, "is_public", lambda *_: True)
+
+            assert status(api, admin, "mail") == "not_encrypted"
+
+        assert peer.heard == []
 
     def test_one_without_encryption_is_not_ok_where_it_is_asked_for(
         self, api: Api, admin: User

@@ -3,6 +3,7 @@
 import base64
 import socketserver
 import threading
+from contextlib import suppress
 from typing import Any, Self
 
 
@@ -14,6 +15,9 @@ class _Session(socketserver.StreamRequestHandler):
         peer: MailPeer = self.server.peer
         if peer.silent:
             peer.released.wait(30)
+            return
+        if peer.endless:
+            self._talk(peer)
             return
         self._say("220 peer ESMTP")
         for line in self.rfile:
@@ -31,6 +35,12 @@ class _Session(socketserver.StreamRequestHandler):
             else:
                 self._say("250 ok")
 
+    def _talk(self, peer: "MailPeer") -> None:
+        """A greeting that comes to no end, a line each `endless` seconds; below 0: at once."""
+        with suppress(OSError):
+            while not peer.released.wait(peer.endless if peer.endless > 0 else 0):
+                self._say("220-and so on")
+
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
 
@@ -44,7 +54,10 @@ class _Server(socketserver.ThreadingTCPServer):
 class MailPeer:
     """A server on a free port; `heard` holds the commands that came in."""
 
-    def __init__(self, *, username: str = "", password: str = "", silent: bool = False) -> None:
+    def __init__(
+        self, *, username: str = "", password: str = "", silent: bool = False, endless: float = 0
+    ) -> None:
+        self.endless = endless
         self.username = username
         self.password = password
         self.silent = silent

@@ -224,3 +224,52 @@ def test_of_two_changes_at_once_each_tells_what_it_found(admin: User) -> None:
         found.append(steps[found[-1]])
     assert len(found) == 4
     assert values.read(organization_id=admin.organization_id)[LENGTH] == found[-1]
+
+
+MAIL = {"email__smtp_host": "mail.example.com", "email__smtp_password": "secret"}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"email__smtp_host": "evil.example.com"},
+        {"email__smtp_host": None},
+        {"email__smtp_port": 2525},
+        {"email__smtp_security": "none"},
+    ],
+)
+def test_a_secret_does_not_follow_its_server(admin: User, elsewhere: dict[str, Any]) -> None:
+    """Else whoever may replace a secret could read it, by naming another receiver."""
+    change(admin, **MAIL)
+
+    change(admin, **elsewhere)
+
+    assert values.read(organization_id=admin.organization_id)["email.smtp_password"] == ""
+    newest = AuditEvent.objects.filter(action="settings.update").order_by("-pk")[:2]
+    assert {"email.smtp_password"} < {event.resource_id for event in newest}
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        {"email__smtp_host": "new.example.com", "email__smtp_password": "other"},
+        {"email__smtp_username": "hub"},
+        {"email__smtp_port": 587},
+    ],
+)
+def test_it_stays_with_one_that_is_given_anew_or_that_stays(
+    admin: User, change_of: dict[str, Any]
+) -> None:
+    change(admin, **MAIL)
+
+    change(admin, **change_of)
+
+    kept = values.read(organization_id=admin.organization_id)["email.smtp_password"]
+    assert kept == change_of.get("email__smtp_password", "secret")
+
+
+def test_it_may_be_given_before_its_server(admin: User) -> None:
+    change(admin, email__smtp_password="secret")
+    change(admin, email__smtp_host="mail.example.com")
+
+    assert values.read(organization_id=admin.organization_id)["email.smtp_password"] == "secret"
