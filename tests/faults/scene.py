@@ -174,8 +174,9 @@ class Scene:
         return child
 
     def has_restarted(self, name: str, before: psutil.Process) -> bool:
-        """Whether another process stands where `before` was."""
-        return self._is_there(name) and self.hub.member(name).pid != before.pid
+        """Whether another process stands where `before` was, and no other; one look, not two."""
+        found = self._pids(name)
+        return len(found) == 1 and found != [before.pid]
 
     @contextmanager
     def another_worker(self, **settings: str) -> Iterator[psutil.Popen]:
@@ -216,7 +217,10 @@ class Scene:
             self.api.patch(f"/tasks/{task_id}", json={"status": "in_progress"})
 
     def _is_there(self, name: str) -> bool:
-        return sum(name in hubs.command_of(process) for process in self.hub.family()) == 1
+        return len(self._pids(name)) == 1
+
+    def _pids(self, name: str) -> list[int]:
+        return [process.pid for process in self.hub.family() if name in hubs.command_of(process)]
 
 
 def rest(scene: Scene) -> None:
