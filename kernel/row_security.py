@@ -1,8 +1,8 @@
 """Migration operations for row-level security: PostgreSQL compares each row with the scope.
 
 `kernel.tenancy` says what a scope is, `kernel.postgres` sends it. FORCE, so that it binds the
-tables' owner too; only a superuser or a role with BYPASSRLS is above it, and the hub refuses to
-serve as one (`kernel.checks`).
+tables' owner too; only a superuser or a role with BYPASSRLS is above it, and no process serves
+as one (`hub.database_role`).
 """
 
 from typing import Final

@@ -213,12 +213,17 @@ def _rotate(*, claims: Token, now: datetime) -> Tokens:
         raise TokenRefused
     if session.refresh_jti != claims["jti"]:
         raise RefreshReused
+    changed = ["refresh_jti", "last_seen_at", "updated_at"]
     policy = get_policy(organization_id=session.organization_id)
-    session.restriction = tightening.restriction_now(session=session, policy=policy, now=now)
+    restriction = tightening.restriction_now(session=session, policy=policy, now=now)
+    if restriction != session.restriction:
+        # Only then: a refresh must not make everybody in the organization be read anew.
+        session.restriction = restriction
+        changed.append("restriction")
+        callers.forget(organization_id=session.organization_id)
     session.refresh_jti = secrets.token_hex(16)
     session.last_seen_at = session.updated_at = now
-    session.save(update_fields=["restriction", "refresh_jti", "last_seen_at", "updated_at"])
-    callers.forget(organization_id=session.organization_id)
+    session.save(update_fields=changed)
     return make_tokens(session=session, now=now)
 
 

@@ -7,14 +7,14 @@ from django.db.models import F
 
 from accounts.choices import Restriction, SessionKind
 from accounts.models import Session
-from accounts.operations import callers
 from accounts.selectors.policy import Policy, get_policy
 
 
 def tighten_sessions(*, organization_id: UUID, now: datetime) -> None:
     """Shorten sessions to the policy's duration, and restrict those that lack a second factor.
 
-    In the transaction that changed the policy. What a looser one would allow waits for a login.
+    In the transaction that changed the policy, which tells those who remember callers. What a
+    looser one would allow waits for a login.
     """
     policy = get_policy(organization_id=organization_id)
     alive = Session.objects.filter(
@@ -25,7 +25,6 @@ def tighten_sessions(*, organization_id: UUID, now: datetime) -> None:
     lacking = alive.filter(restriction="", mfa_at=None, user__mfa_enabled_at=None)
     due = [s.pk for s in lacking.select_related("user") if policy.enrollment(s.user, now)]
     Session.objects.filter(pk__in=due).update(restriction=Restriction.MFA)
-    callers.forget(organization_id=organization_id)
 
 
 def restriction_now(*, session: Session, policy: Policy, now: datetime) -> str:

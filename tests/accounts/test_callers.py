@@ -350,3 +350,12 @@ def test_the_api_takes_a_role_away_with_the_next_request(admin: User) -> None:
     stamps.renew(organization_id=admin.organization_id)
 
     assert client.post("/api/v1/tasks", {"title": "Refused"}).status_code == 403
+
+
+def test_a_refresh_lets_others_be_remembered(admin: User, viewer: User) -> None:
+    first = sessions.issue_tokens(user=viewer, actor=make_actor(viewer), now=clock.now())
+    stamp = stamps.read(organization_id=admin.organization_id)
+
+    sessions.refresh(token=first.refresh, now=clock.now())
+
+    assert stamps.read(organization_id=admin.organization_id) == stamp
