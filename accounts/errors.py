@@ -171,6 +171,13 @@ class StepUpImpossible(DomainError):
     message = "This needs a second factor. Set it up with POST /api/v1/auth/mfa/setup."
 
 
+class FactorTooYoung(Forbidden):
+    """The session is older than the second factor: whoever holds it may have set it up."""
+
+    code = "auth.factor_too_young"
+    message = "The second factor was set up in an open session. Log in again with it first."
+
+
 class RegistrationClosed(Forbidden):
     """The organization does not let strangers register, or there is no such organization."""
 

@@ -104,9 +104,8 @@ def _turn_on(user: User, session_id: UUID | None, actor: Actor, now: datetime) -
     held.save(update_fields=["mfa_enabled_at", "updated_at"])
     policy = get_policy(organization_id=held.organization_id)
     if session_id is not None:
-        Session.objects.filter(pk=session_id).update(
-            mfa_at=now, restriction=policy.restriction(held, now)
-        )
+        # Not `mfa_at`: who sets a factor up has not shown that it is theirs (`stepup.step_up`).
+        Session.objects.filter(pk=session_id).update(restriction=policy.restriction(held, now))
     callers.forget(organization_id=held.organization_id)
     _record(held, "mfa.enable", actor, now)
     return factors.replace_backup_codes(user=held, now=now)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.errors import MfaNotEnabled, StepUpImpossible, StepUpRequired
+from accounts.errors import FactorTooYoung, MfaNotEnabled, StepUpImpossible, StepUpRequired
 from accounts.models import Session, User
 from accounts.operations import callers, lockout
 from accounts.selectors.policy import get_policy
@@ -38,10 +38,14 @@ def require(*, user: User, mfa_at: datetime | None, now: datetime) -> None:
 def step_up(*, user: User, session_id: UUID, code: str, actor: Actor, now: datetime) -> datetime:
     """Show the second factor again in a session; until when it is fresh by the policy.
 
-    Raises MfaNotEnabled, CodeRefused and AccountLocked.
+    Raises MfaNotEnabled, CodeRefused and AccountLocked; FactorTooYoung in a session from before the
+    factor. Somebody with a stolen token could set one up, but not log in with it.
     """
     if user.mfa_enabled_at is None:
         raise MfaNotEnabled
+    older = Session.objects.filter(pk=session_id, created_at__lte=user.mfa_enabled_at)
+    if older.exists():
+        raise FactorTooYoung
     lockout.confirm_code(user=user, code=code, actor=actor, now=now)
     _note(session_id, user, actor, now)
     policy = get_policy(organization_id=user.organization_id)

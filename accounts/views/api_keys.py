@@ -30,6 +30,7 @@ class ApiKeyViewSet(HubViewSet):
     serializer_class = ApiKeyOutput
     http_method_names = ["get", "post", "delete"]
     permissions: ClassVar = {"list": PERSON, "create": API_KEYS, "destroy": PERSON}
+    step_up: ClassVar = frozenset({"create"})
 
     def find_subject(self, subject_id: UUID) -> ApiKey:
         """The key of a detail route."""

@@ -160,7 +160,9 @@ def _make_key(
 ) -> HttpResponse | None:
     if not page.user.has_perm(API_KEYS):
         raise Http404
-    expires_at = clock.now() + timedelta(days=days)
+    now = clock.now()
+    stepup.require(user=page.user, mfa_at=page.session.mfa_at, now=now)
+    expires_at = now + timedelta(days=days)
     made = api_keys.create_key(**page.whose, name=name, scopes=scopes, expires_at=expires_at)
     return page.show(new_key=made.key)
 

@@ -82,7 +82,7 @@ def test_a_first_code_turns_it_on_and_answers_ten_backup_codes(api: Api, viewer:
     assert (answer.status_code, body["mfa_enabled"]) == (200, True)
     assert len(set(body["backup_codes"])) == 10
     assert is_on(viewer)
-    assert Session.objects.get().mfa_at is not None
+    assert Session.objects.get().mfa_at is None
     assert AuditEvent.objects.latest("pk").action == "mfa.enable"
     assert not any(code.replace("-", "") in str(footprint()) for code in body["backup_codes"])
 
@@ -291,6 +291,33 @@ def test_stepping_up_makes_the_factor_fresh(api: Api, viewer: User) -> None:
     assert Session.objects.get().mfa_at is not None
 
 
+def test_a_stolen_token_steps_up_with_no_factor_of_its_own(api: Api, admin: User) -> None:
+    set_policy(admin.organization, step_up_required=True)
+    stolen = api(admin)
+    secret = begin(stolen).json()["secret"]
+    assert stolen.post(f"{MFA}/verify", {"code": totp(secret)}).status_code == 200
+
+    answer = stolen.post(STEP_UP, {"code": totp(secret, ahead=1)})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "auth.factor_too_young")
+    assert stolen.post("/api/v1/roles", {"name": "Mine"}).status_code == 401
+    assert Session.objects.get().mfa_at is None
+
+
+def test_making_a_key_asks_for_a_fresh_factor(api: Api, admin: User) -> None:
+    set_policy(admin.organization, step_up_required=True)
+    enrolled = enrol(admin)
+    client = api(admin)
+    body = {"name": "Key", "scopes": ["read"]}
+
+    refused = client.post("/api/v1/security/api-keys", body)
+    client.post(STEP_UP, {"code": totp(enrolled.secret, ahead=1)})
+    made = client.post("/api/v1/security/api-keys", body)
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "auth.step_up_required")
+    assert made.status_code == 201
+
+
 def test_who_has_no_second_factor_cannot_step_up(api: Api, viewer: User) -> None:
     assert api(viewer).post(STEP_UP, {"code": "123456"}).status_code == 409
 
@@ -331,11 +358,11 @@ def test_a_key_cannot_show_a_factor(viewer: User) -> None:
 
 def test_changing_roles_asks_for_a_fresh_factor(api: Api, admin: User) -> None:
     set_policy(admin.organization, step_up_required=True)
-    client = api(admin)
     body = {"name": "Reader", "permissions": ["task.read"]}
 
-    enrolling = client.post("/api/v1/roles", body)
+    enrolling = api(admin).post("/api/v1/roles", body)
     enrolled = enrol(admin)
+    client = api(admin)
     stale = client.post("/api/v1/roles", body)
     client.post(STEP_UP, {"code": totp(enrolled.secret, ahead=1)})
     fresh = client.post("/api/v1/roles", body)
