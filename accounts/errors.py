@@ -154,8 +154,7 @@ class StepUpRequired(DomainError):
     code = "auth.step_up_required"
     status = 401
     message = (
-        "Confirm with a code of your second factor (POST /api/v1/auth/step-up; in the console on"
-        " the page Account), then try again."
+        "Confirm with a code of your second factor (POST /api/v1/auth/step-up), then try again."
     )
 
     def __init__(self, *, max_age_seconds: int) -> None:
@@ -176,6 +175,20 @@ class FactorTooYoung(Forbidden):
 
     code = "auth.factor_too_young"
     message = "The second factor was set up in an open session. Log in again with it first."
+
+
+class OwnAccount(Forbidden):
+    """What administrators do for others; for themselves they prove who they are first."""
+
+    code = "user.own_account"
+    message = "This is your own account: use POST /api/v1/auth/change-password, or ask another."
+
+
+class NoPassword(Conflict):
+    """An identity provider decides whether they come in; a password would be a way past it."""
+
+    code = "user.no_password"
+    message = "This person logs in with the identity provider alone. Reset their password there."
 
 
 class RegistrationClosed(Forbidden):

@@ -1,6 +1,6 @@
 """HTTP's two questions: whose token is this, and does its owner hold the action's permission."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.choices import Restriction
+from accounts.choices import API_KEYS, Restriction
 from accounts.errors import CsrfRefused, MfaEnrollmentRequired, PasswordExpired, TokenRefused
 from accounts.models import User
 from accounts.operations import callers, stepup
@@ -18,7 +18,7 @@ from kernel.actors import Actor
 from kernel.errors import Forbidden
 from kernel.http import csrf
 from kernel.http.headers import CHALLENGE
-from kernel.permissions import PERSON
+from kernel.permissions import ANYONE, PERSON
 
 QUERY: Final = "access_token"
 # Also the name of a cookie (contract decisions 32).
@@ -70,7 +70,9 @@ class NamedPermission(BasePermission):
 
     Without more it must be held everywhere. A view whose objects belong to something that roles can
     be given for answers `permission_scope(subject, body)`; then a grant for that is enough. The
-    actions in its `step_up` may ask for a fresh second factor (`operations.stepup`).
+    actions in its `step_up` may ask for a fresh second factor (`operations.stepup`), those in its
+    `persons_only` are for no API key. `lifts` names the actions for which a session is good that is
+    only for one thing (`accounts.choices.Restriction`), and which of those.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -85,8 +87,11 @@ class NamedPermission(BasePermission):
         if permission is None:
             return False
         user = request.user
+        _check_restriction(user, permission, getattr(view, "lifts", {}).get(view.action, ()))
         if not (user.may(permission) or user.may(permission, _scope(request, view))):
             raise _refusal(user, permission)
+        if view.action in getattr(view, "persons_only", ()) and not user.may(PERSON):
+            raise _refusal(user, PERSON)
         if view.action in getattr(view, "step_up", ()):
             caller: callers.Caller = request.caller  # type: ignore[attr-defined]
             stepup.require(user=user, mfa_at=caller.mfa_at, now=clock.now())
@@ -118,13 +123,20 @@ def _scope(request: Request, view: Any) -> Mapping[str, str]:
     return found
 
 
+def _check_restriction(user: User, permission: str, lifted: Container[str]) -> None:
+    """Whoever is to change their password, or to enrol, does that and nothing else."""
+    restriction = user.rights.restriction
+    if not restriction or permission == ANYONE or restriction in lifted:
+        return
+    raise PasswordExpired if restriction == Restriction.PASSWORD else MfaEnrollmentRequired
+
+
 def _refusal(user: User, permission: str) -> Forbidden:
-    if user.rights.restriction == Restriction.PASSWORD:
-        return PasswordExpired()
-    if user.rights.restriction == Restriction.MFA:
-        return MfaEnrollmentRequired()
-    if permission == PERSON:
-        detail = "An API key cannot do this. Log in as a person."
+    limit = user.rights.limit
+    if limit is not None and permission in {PERSON, API_KEYS}:
+        detail = "An API key cannot do this. Log in."
+    elif limit is not None and permission not in limit:
+        detail = f"The scopes of this API key lack `{permission}`. Use a key that has it."
     else:
         detail = f"This needs the permission `{permission}`. Ask an administrator for it."
     return Forbidden(detail, data={"permission": permission})

@@ -41,6 +41,7 @@ class AgentAdmin(ConsoleAdmin):
     """The registry of agents."""
 
     view_permission = "agent.read"
+    audited_as = ("agent", "name")
     edit_permission = "agent.run"
     api_path = "/api/v1/agents"
     list_display: ClassVar = (

@@ -26,6 +26,11 @@ def get_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
     return agent
 
 
+def has_agent(organization_id: UUID, agent_id: UUID) -> bool:
+    """Whether the organization has this agent."""
+    return list_agents(organization_id=organization_id).filter(pk=agent_id).exists()
+
+
 def list_executions(*, organization_id: UUID) -> QuerySet[AgentExecution]:
     """The organization's executions, newest first."""
     return (

@@ -35,7 +35,7 @@ class FiniteFloat(serializers.FloatField):
         return value
 
 
-class RiskRules(serializers.Serializer[Any]):
+class RiskRulesInput(serializers.Serializer[Any]):
     """Limits on what an agent may do by itself."""
 
     max_file_delete_mb = FiniteFloat(min_value=0, required=False)
@@ -86,7 +86,7 @@ class AgentInput(serializers.Serializer[Any]):
     autonomy_level = serializers.ChoiceField(
         choices=AutonomyLevel.choices, default=AutonomyLevel.AUTONOMOUS.value
     )
-    risk_rules = RiskRules(default=dict)
+    risk_rules = RiskRulesInput(default=dict)
 
 
 class AgentOutput(RowOutput[Agent]):

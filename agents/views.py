@@ -11,6 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import selectors
+from agents.errors import (
+    AgentHasRunningTasks,
+    AgentNameTaken,
+    AgentNotFound,
+    ExecutionNotFound,
+)
 from agents.filters import AgentFilter, ExecutionFilter
 from agents.models import Agent, AgentExecution
 from agents.operations import registry
@@ -42,6 +48,12 @@ class AgentViewSet(HubViewSet):
         "start": "agent.run",
         "stop": "agent.run",
         "versions": "agent.read",
+    }
+    missing = AgentNotFound
+    refusals: ClassVar = {
+        "create": (AgentNameTaken,),
+        "partial_update": (AgentNameTaken,),
+        "destroy": (AgentHasRunningTasks,),
     }
 
     def find_subject(self, subject_id: UUID) -> Agent:
@@ -133,6 +145,7 @@ class ExecutionViewSet(HubViewSet):
     filterset_class = ExecutionFilter
     http_method_names = ["get"]
     permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
+    missing = ExecutionNotFound
 
     def find_subject(self, subject_id: UUID) -> AgentExecution:
         """The execution of a detail route."""

@@ -1,36 +1,98 @@
 """Console pages of the audit chain and its checkpoints."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField, Value
+from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from audit import operations
 from audit.models import AuditCheckpoint, AuditEvent, joined
-from audit.selectors import chain, checkpoints
+from audit.selectors import chain, checkpoints, events
 from audit.selectors.events import parts
 from kernel import clock, display
 from kernel.admin import (
+    AUDITED,
     SEEN,
     ConsoleAdmin,
     column,
     exact_time,
-    recent_values,
     status_column,
     time_column,
 )
 from kernel.admin_forms import TEXT, DialogForm, list_form_button
 
+LONGEST_NAME: Final = 60
 
-def _history(resource: str) -> SafeString:
+
+def _named(event: AuditEvent) -> SafeString | str:
+    """The object by name, as a link to its page; its history is one of the filters."""
+    name = getattr(event, "resource_name", "")
+    if not name:
+        return _history(event)
+    options = AUDITED[event.resource_type].opts
+    words = f"{event.resource_type.replace('_', ' ')} {Truncator(name).chars(LONGEST_NAME)}"
+    page = f"{options.app_label}_{options.model_name}"
+    return display.page_link(page, event.resource_id, words)
+
+
+def _history(event: AuditEvent) -> SafeString:
     page = reverse("admin:audit_auditevent_changelist")
-    return format_html('<a href="{}?{}">{}</a>', page, urlencode({"resource": resource}), resource)
+    query = urlencode({"resource": event.resource})
+    words = f"{event.resource_type.replace('_', ' ')} {_short(event.resource_id)}"
+    return format_html('<a href="{}?{}">{}</a>', page, query, words)
+
+
+def _short(resource_id: str) -> str:
+    """The end of a UUID; a name, such as that of a setting, is said in full."""
+    try:
+        return f"…{str(UUID(resource_id))[-display.ID_TAIL :]}"
+    except ValueError:
+        return resource_id
+
+
+def _names(request: HttpRequest, events: Sequence[AuditEvent]) -> dict[tuple[str, str], str]:
+    """What the resources are called whose page the caller may see; one query."""
+    wanted: dict[str, set[UUID]] = {}
+    for event in events:
+        page = AUDITED.get(event.resource_type)
+        if page is not None and page.has_view_permission(request):
+            with suppress(ValueError):
+                wanted.setdefault(event.resource_type, set()).add(UUID(event.resource_id))
+    parts = [_names_of(request, kind, pks) for kind, pks in sorted(wanted.items())]
+    if not parts:
+        return {}
+    found = parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]
+    return {(kind, str(pk)): name for kind, pk, name in found}
+
+
+def _names_of(request: HttpRequest, kind: str, pks: set[UUID]) -> QuerySet[Any, Any]:
+    page = AUDITED[kind]
+    rows: Any = page.get_queryset(request).filter(pk__in=pks).order_by()
+    named = rows.annotate(named_kind=Value(kind), named=Cast(page.audited_as[1], TextField()))
+    found: QuerySet[Any, Any] = named.values_list("named_kind", "pk", "named")
+    return found
+
+
+def _actor(event: AuditEvent) -> str:
+    """Who acted, for people: strangers by their address, processes by what they are."""
+    if event.actor_type == "anonymous":
+        return f"anonymous from {event.ip_address}" if event.ip_address else "anonymous"
+    if event.actor_type == "system" and event.actor_id:
+        # Rows of earlier versions have a worker's name as its id.
+        part = "worker" if event.actor_id == event.actor_label else event.actor_id
+        return f"system ({part} {event.actor_label})"
+    return event.actor_label or event.actor_type
 
 
 def _genuine(checkpoint: AuditCheckpoint) -> str:
@@ -38,7 +100,26 @@ def _genuine(checkpoint: AuditCheckpoint) -> str:
     return "good" if good else "forged, or by a key that is not known here"
 
 
-RESOURCE: Final = column("resource", lambda event: event.resource, _history)
+ACTOR: Final = column("actor", _actor)
+RESOURCE: Final = column("resource", lambda event: event, _named)
+HISTORY: Final = column("history", lambda event: event, _history)
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """Exactly one of the actions that ever happened here."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All of them."""
+        organization_id = request.user.organization_id  # type: ignore[union-attr]  # logged in
+        found = events.list_actions(organization_id=organization_id)
+        return [(action, action) for action in found]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """By the index of actions."""
+        return queryset.filter(action=self.value()) if self.value() else queryset
 
 
 class ActorFilter(admin.SimpleListFilter):
@@ -51,7 +132,7 @@ class ActorFilter(admin.SimpleListFilter):
         """Who acted in the newest rows."""
         newest = model_admin.get_queryset(request).order_by(*model_admin.ordering)
         rows = newest.values_list("actor_type", "actor_id", "actor_label")[:SEEN]
-        found = {joined(kind, pk): label or joined(kind, pk) for kind, pk, label in rows}
+        found = {joined(kind, pk): _label(kind, pk, label) for kind, pk, label in rows}
         if asked := request.GET.get(self.parameter_name):
             found.setdefault(asked, asked)
         return sorted(found.items(), key=lambda pair: pair[1])
@@ -102,7 +183,7 @@ class AuditEventAdmin(ConsoleAdmin):
     ordering: ClassVar = ("-occurred_at", "-pk")
     list_display: ClassVar = (
         "action",
-        column("actor", lambda event: event.actor_label or event.actor_type),
+        ACTOR,
         RESOURCE,
         status_column(),
         time_column("occurred_at", "occurred"),
@@ -111,7 +192,7 @@ class AuditEventAdmin(ConsoleAdmin):
     )
     list_filter: ClassVar = (
         ActorFilter,
-        recent_values("action"),
+        ActionFilter,
         ResourceFilter,
         "status",
         "occurred_at",
@@ -128,11 +209,12 @@ class AuditEventAdmin(ConsoleAdmin):
                     "action",
                     status_column(),
                     exact_time("occurred_at"),
-                    "actor_label",
-                    "actor",
+                    ACTOR,
+                    column("actor id", lambda event: event.actor_id or display.NOTHING),
                     RESOURCE,
+                    HISTORY,
                     column("details", lambda event: event.details, display.structure_block),
-                    "ip_address",
+                    column("address", lambda event: event.ip_address or display.NOTHING),
                     "request_id",
                 )
             },
@@ -150,6 +232,13 @@ class AuditEventAdmin(ConsoleAdmin):
             },
         ),
     )
+
+    def read_along(self, request: HttpRequest, rows: Sequence[AuditEvent]) -> None:
+        """What the resources are called, of those whose page the caller may see."""
+        names = _names(request, rows)
+        for event in rows:
+            found = names.get((event.resource_type, event.resource_id), "")
+            event.resource_name = found  # type: ignore[attr-defined]
 
     @list_form_button(
         "Verify chain",
@@ -193,6 +282,10 @@ class AuditCheckpointAdmin(ConsoleAdmin):
         column("signature is", _genuine),
         "whole_id",
     )
+
+
+def _label(kind: str, pk: str, label: str) -> str:
+    return _actor(AuditEvent(actor_type=kind, actor_id=pk, actor_label=label))
 
 
 def _sentence(verdict: chain.Verdict) -> str:

@@ -15,6 +15,8 @@ class AuditStatus(TextChoices):
     DENIED = "denied", "Denied"
 
 
+# What can be wrong with a chain first.
+FAULTS: Final = ("broken", "missing", "unsealed", "forged", "unanchored")
 PERMISSIONS: Final = (
     Permission("audit.read", "Observability", "Read the audit trail.", reads=True),
     Permission("audit.export", "Observability", "Take the audit trail out.", steers=True),

@@ -77,7 +77,7 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.resource}"
+        return f"{self.action} by {self.actor_label or self.actor_type}"
 
     @property
     def actor(self) -> str:
@@ -129,7 +129,7 @@ class AuditCheckpoint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.organization_id} @ {self.position} by {self.key_id}"
+        return f"checkpoint at {self.position}"
 
 
 class AuditKey(models.Model):

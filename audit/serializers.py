@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from audit.choices import FAULTS
 from audit.models import AuditCheckpoint, AuditEvent
 from kernel.http.shapes import RowOutput
 
@@ -12,7 +13,7 @@ from kernel.http.shapes import RowOutput
 class EventOutput(RowOutput[AuditEvent]):
     """An event as seed 002 has it, and its place in the chain."""
 
-    actor = serializers.CharField(help_text="`user:<id>`, `system`, …")
+    actor = serializers.CharField(help_text="`user:<id>`, `system:worker`, …")
     resource = serializers.CharField(help_text="`<type>:<id>`")
     correlation_id = serializers.CharField(source="request_id")
     metadata = serializers.JSONField(source="details")
@@ -107,7 +108,7 @@ class VerifyInput(serializers.Serializer[Any]):
 class FaultOutput(serializers.Serializer[Any]):
     """The first thing that is wrong."""
 
-    kind = serializers.ChoiceField(["broken", "missing", "unsealed", "forged"])
+    kind = serializers.ChoiceField(FAULTS)
     position = serializers.IntegerField(allow_null=True)
     event_id = serializers.UUIDField(allow_null=True)
     detail = serializers.CharField(source="sentence")

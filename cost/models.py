@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import TenantRow
+from kernel import display
 
 
 class UsageRecord(TenantRow):
@@ -44,4 +45,4 @@ class UsageRecord(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider}:{self.model} {self.cost_usd} USD"
+        return f"{self.provider}:{self.model} for {display.money(self.cost_usd)}"

@@ -1,6 +1,6 @@
 """`GET /api/v1/settings/health`."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -10,6 +10,8 @@ from rest_framework.response import Response
 from hub import components
 from kernel.http.viewsets import HubViewSet
 from preferences.choices import EDIT
+
+STATES: Final = ("healthy", "degraded")
 
 
 class ComponentOutput(serializers.Serializer[None]):
@@ -21,7 +23,7 @@ class ComponentOutput(serializers.Serializer[None]):
 class HealthOutput(serializers.Serializer[None]):
     """How the hub does for the organization."""
 
-    overall = serializers.ChoiceField(["healthy", "degraded"])
+    overall = serializers.ChoiceField(STATES)
     components = serializers.DictField(child=ComponentOutput())
 
 

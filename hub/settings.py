@@ -144,6 +144,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.public_url.startswith("https://
 if SESSION_COOKIE_SECURE:
     # Browsers let no other host and no path set cookies of these names.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+CSRF_FAILURE_VIEW = "hub.console.refusals.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [env.public_url]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = (
@@ -186,20 +187,32 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
+        "AgentKind": "agents.choices.AgentKind",
         "AgentStatus": "agents.choices.AgentStatus",
+        "HostedKind": ["hosted"],
+        "AutonomyLevel": "agents.choices.AutonomyLevel",
         "TaskStatus": "tasks.choices.TaskStatus",
         "TaskPriority": "tasks.choices.TaskPriority",
+        "AttemptOutcome": "tasks.choices.AttemptOutcome",
+        "ReasonCode": "tasks.choices.ReasonCode",
+        "ExecutionSource": "agents.choices.ExecutionSource",
         "ExecutionStatus": "agents.choices.ExecutionStatus",
-        "UserRole": "accounts.choices.UserRole",
+        "StepKind": "agents.choices.StepKind",
+        "StepStatus": "agents.choices.StepStatus",
+        "IpAction": "accounts.choices.IpAction",
+        "SessionKind": "accounts.choices.SessionKind",
         "AuditStatus": "audit.choices.AuditStatus",
+        "ChainFault": "audit.choices.FAULTS",
+        "HealthState": "hub.health_view.STATES",
         "EnvironmentType": "projects.choices.EnvironmentType",
         "ProjectStatus": "projects.choices.ProjectStatus",
         "SettingType": "preferences.choices.KINDS",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "hub.health_schema.describe_probes",
         "hub.front.schema.describe_streams",
-        "kernel.http.schema.describe_problems",
+        "kernel.http.schema.describe_components",
     ],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]",
     "SWAGGER_UI_DIST": "SIDECAR",

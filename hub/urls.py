@@ -36,6 +36,7 @@ urlpatterns = [
     path("api/v1/", include("projects.urls")),
     path("api/v1/", include("sso.urls")),
 ]
-handler400 = "kernel.http.middleware.bad_request"
-handler404 = "kernel.http.middleware.not_found"
-handler500 = "kernel.http.middleware.failed"
+handler400 = "hub.console.refusals.bad_request"
+handler403 = "hub.console.refusals.forbidden"
+handler404 = "hub.console.refusals.not_found"
+handler500 = "hub.console.refusals.failed"

@@ -11,6 +11,8 @@ ActorType = Literal["user", "agent", "key", "system", "anonymous"]
 class Actor:
     """One acting party and where its request came from.
 
+    `id` is a UUID as text, but for the system: there it is empty, or names the part of the hub that
+    acts by itself (`worker`, `oidc`), and `label` says which one (`host:pid`, the provider).
     `organization_id` is None only for the system and for callers who are not known yet.
     """
 

@@ -1,6 +1,6 @@
 """Console bases: pages look by default and act only through operations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
@@ -60,6 +60,13 @@ class IndexedChangeList(ChangeList):  # type: ignore[misc]  # unfold ships no ty
         )
         return ordering
 
+    def get_results(self, request: HttpRequest) -> None:
+        """The page's rows, with what the page reads along for all of them."""
+        super().get_results(request)
+        page: Any = self
+        page.result_list = list(page.result_list)
+        page.model_admin.read_along(request, page.result_list)
+
 
 class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """The base of every console page: the viewer's organization, newest rows first, never counted.
@@ -74,6 +81,8 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
     page_title: ClassVar[str] = ""
     api_path: ClassVar[str] = ""
     linked_filters: ClassVar[tuple[str, ...]] = ()
+    # How the audit trail calls its objects, and the field with their name.
+    audited_as: ClassVar[tuple[str, str]] = ("", "")
     paginator = InfinitePaginator
     list_per_page = 50
     list_max_show_all = 0
@@ -85,6 +94,11 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
     sortable_by: ClassVar[Any] = ()
     ordering: ClassVar[Any] = ("-created_at", "-pk")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.audited_as[0]:
+            AUDITED[self.audited_as[0]] = self
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the caller holds the page's permission."""
         return bool(self.view_permission) and request.user.has_perm(self.view_permission)
@@ -94,9 +108,23 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         return bool(self.edit_permission) and request.user.has_perm(self.edit_permission)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Rows of the caller's organization and no other."""
+        """Rows of the caller's organization and no other, with the rows that they name."""
         rows: QuerySet[Any] = super().get_queryset(request)
+        if self.list_select_related:
+            rows = rows.select_related(*self.list_select_related)
         return rows.filter(organization_id=request.user.organization_id)  # type: ignore[union-attr]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """One row, with what the page reads along."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.read_along(request, [row])
+        return row
+
+    def read_along(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """What the columns show of other tables, for all rows at once: one query, or none."""
 
     def page_context(self, request: HttpRequest, row: Any) -> Mapping[str, Any]:
         """What the templates of one object's page show beside its fields."""
@@ -236,6 +264,10 @@ class ConsoleInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold sh
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever sees the page sees its rows."""
         return True
+
+
+# The pages of what the audit trail names, by its word for them.
+AUDITED: Final[dict[str, ConsoleAdmin]] = {}
 
 
 def column(

@@ -13,6 +13,22 @@ from django.utils.safestring import SafeString
 NOTHING: Final = "-"
 ROUNDS_TO_NOTHING: Final = Decimal("0.00005")
 ESCAPE: Final = re.compile(r"\\(.)")
+# What names itself in the words of another comes first.
+BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 ID_TAIL: Final = 8  # the head of a UUIDv7 is its time: neighbours differ in the tail
 
 
@@ -65,8 +81,8 @@ def whole_identifier(value: object) -> SafeString:
 
 
 def api_address(path: str) -> SafeString:
-    """The address of the same object in the REST API, as a link and to copy."""
-    return format_html('<a class="text-link" href="{}">{}</a> {}', path, path, _copy_button(path))
+    """The address of the same object in the REST API, to copy: a browser has no token for it."""
+    return _copyable(path, path)
 
 
 def page_link(page: str, object_id: object, text: str = "") -> SafeString | str:
@@ -82,6 +98,15 @@ def page_link(page: str, object_id: object, text: str = "") -> SafeString | str:
     except NoReverseMatch:
         return words
     return format_html('<a class="text-link" href="{}">{}</a>', address, words)
+
+
+def device(user_agent: str) -> str:
+    """`Firefox on Linux`, or the first word of what is no browser: `curl/8.5.0`."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    if browser:
+        return f"{browser} on {system}" if system else browser
+    return user_agent.split(" ", 1)[0]
 
 
 def text_block(text: str) -> SafeString | str:

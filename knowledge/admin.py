@@ -42,6 +42,7 @@ class KnowledgeEntryAdmin(ConsoleAdmin):
     """Living entries of the viewer's organization."""
 
     view_permission = "knowledge.read"
+    audited_as = ("knowledge", "title")
     edit_permission = "knowledge.edit"
     page_title = "Knowledge"
     api_path = "/api/v1/knowledge"

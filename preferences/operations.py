@@ -21,7 +21,11 @@ LOCK_SPACE: Final = 0x5072  # "Pr": first key of the advisory locks
 # that remember a setting append themselves in `AppConfig.ready`.
 CHANGED: Final[list[Callable[[UUID, frozenset[str], datetime], None]]] = []
 
-__all__ = ["CHANGED", "UnknownSetting", "change"]
+# Called before anything is stored with the organization and the new values (None: the default); the
+# apps that append themselves raise Invalid whose fields are the keys.
+CHECKS: Final[list[Callable[[UUID, Mapping[str, Any]], None]]] = []
+
+__all__ = ["CHANGED", "CHECKS", "UnknownSetting", "change", "hold"]
 
 
 @transaction.atomic
@@ -31,6 +35,8 @@ def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, no
     Returns how many keys were given. Raises UnknownSetting, and Invalid whose fields are the keys.
     """
     asked = _parsed(values)
+    for check in CHECKS:
+        check(organization_id, asked)
     _lock(organization_id)
     before = selectors.read(organization_id=organization_id)
     changed = [key for key, value in asked.items() if _differs(before, catalogue()[key], value)]
@@ -45,6 +51,19 @@ def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, no
     for hook in CHANGED if changed else ():
         hook(organization_id, frozenset(changed), now)
     return given
+
+
+def hold(*, organization_id: UUID) -> None:
+    """Let nobody change the organization's settings until the present transaction ends.
+
+    Many may hold them at once. Whoever writes rows that a change of settings must meet holds them
+    before reading: else the change neither sees those rows, nor they the change.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, %s)",
+            [LOCK_SPACE, organization_id.int % 2**31],
+        )
 
 
 def _parsed(values: Mapping[str, Any]) -> dict[str, Any]:

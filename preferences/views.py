@@ -11,6 +11,7 @@ from kernel.errors import Forbidden
 from kernel.http.viewsets import HubViewSet
 from preferences import operations
 from preferences.choices import EDIT
+from preferences.errors import UnknownSetting
 from preferences.selectors import values
 from preferences.serializers import (
     ChangedOutput,
@@ -28,6 +29,7 @@ class SettingsViewSet(HubViewSet):
     http_method_names = ["get", "put"]
     permissions: ClassVar = {"retrieve": EDIT, "update": EDIT, "bulk_update": EDIT}
     step_up: ClassVar = frozenset({"update", "bulk_update"})
+    refusals: ClassVar = {"update": (UnknownSetting,), "bulk_update": (UnknownSetting,)}
     detail = False
 
     @extend_schema(responses={200: SettingsOutput}, operation_id="setting_list")

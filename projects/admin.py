@@ -28,11 +28,15 @@ from projects.models import Environment, Project
 class ProjectForm(DialogForm):
     """A new project."""
 
+    named: ClassVar = {"project.name_taken": "name"}
+
     name = text("Name")
 
 
 class EnvironmentForm(DialogForm):
     """A new environment of the page's project."""
+
+    named: ClassVar = {"environment.name_taken": "name"}
 
     name = text("Name")
     type = forms.ChoiceField(
@@ -59,6 +63,7 @@ class ProjectAdmin(ConsoleAdmin):
     """What the organization works on."""
 
     view_permission = "tenancy.read"
+    audited_as = ("project", "name")
     edit_permission = "tenancy.edit"
     api_path = "/api/v1/projects"
     list_display: ClassVar = (
@@ -128,6 +133,7 @@ class EnvironmentAdmin(ConsoleAdmin):
     """Where projects run."""
 
     view_permission = "tenancy.read"
+    audited_as = ("environment", "name")
     edit_permission = "tenancy.edit"
     linked_filters: ClassVar = ("project",)
     list_display: ClassVar = (

@@ -39,3 +39,13 @@ def get_environment(*, organization_id: UUID, environment_id: UUID) -> Environme
     if environment is None:
         raise EnvironmentNotFound
     return environment
+
+
+def has_project(organization_id: UUID, project_id: UUID) -> bool:
+    """Whether the organization has this project."""
+    return list_projects(organization_id=organization_id).filter(pk=project_id).exists()
+
+
+def has_environment(organization_id: UUID, environment_id: UUID) -> bool:
+    """Whether the organization has this environment."""
+    return list_environments(organization_id=organization_id).filter(pk=environment_id).exists()

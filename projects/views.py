@@ -12,6 +12,13 @@ from rest_framework.response import Response
 from kernel import clock
 from kernel.http.viewsets import HubViewSet
 from projects import operations, selectors
+from projects.errors import (
+    EnvironmentNameTaken,
+    EnvironmentNotFound,
+    ProjectArchived,
+    ProjectNameTaken,
+    ProjectNotFound,
+)
 from projects.filters import EnvironmentFilter, ProjectFilter
 from projects.models import Environment, Project
 from projects.serializers import (
@@ -37,6 +44,8 @@ class ProjectViewSet(HubViewSet):
         "environments": "tenancy.read",
     }
     filterset_class = ProjectFilter
+    missing = ProjectNotFound
+    refusals: ClassVar = {"create": (ProjectNameTaken,)}
 
     def find_subject(self, subject_id: UUID) -> Project:
         """One project."""
@@ -104,6 +113,8 @@ class EnvironmentViewSet(HubViewSet):
         "destroy": "tenancy.edit",
     }
     filterset_class = EnvironmentFilter
+    missing = EnvironmentNotFound
+    refusals: ClassVar = {"create": (ProjectNotFound, ProjectArchived, EnvironmentNameTaken)}
 
     def find_subject(self, subject_id: UUID) -> Environment:
         """One environment."""

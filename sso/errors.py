@@ -51,3 +51,8 @@ class ProviderUnavailable(Unavailable):
         " password."
     )
     kind = "provider_unavailable"
+
+    def __init__(self, *, url: str = "", reason: str = "") -> None:
+        super().__init__()
+        self.url = url
+        self.reason = reason

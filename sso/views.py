@@ -7,10 +7,18 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import AccountDisabled, AddressRefused
 from accounts.operations.login import Awaited, Origin
 from accounts.serializers.auth import MfaRequiredOutput, TokensOutput
 from kernel import clock, tenancy
 from kernel.http.viewsets import HubViewSet
+from sso.errors import (
+    LoginRefused,
+    NotAdmitted,
+    NotConfigured,
+    ProviderUnavailable,
+    StateRefused,
+)
 from sso.operations import logins
 from sso.operations.logins import Answer
 from sso.serializers import FinishInput, StartInput, StartOutput
@@ -25,6 +33,18 @@ class OidcViewSet(HubViewSet):
     permission_classes = [AllowAny]
     one_time_secret = True
     rate_limits: ClassVar = {"start": "login", "finish": "login"}
+    refusals: ClassVar = {
+        "start": (NotConfigured, AddressRefused, ProviderUnavailable),
+        "finish": (
+            StateRefused,
+            LoginRefused,
+            NotConfigured,
+            NotAdmitted,
+            AccountDisabled,
+            AddressRefused,
+            ProviderUnavailable,
+        ),
+    }
 
     @extend_schema(request=StartInput, responses={200: StartOutput})
     def start(self, request: Request) -> Response:

@@ -35,6 +35,7 @@ class TaskAdmin(ConsoleAdmin):
     """Tasks; the page of one shows its timeline, and follows it while the task is open."""
 
     view_permission = "task.read"
+    audited_as = ("task", "title")
     edit_permission = "task.edit"
     api_path = "/api/v1/tasks"
     linked_filters: ClassVar = ("agent",)

@@ -10,7 +10,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel import clock
+from kernel.errors import Conflict
 from kernel.http.viewsets import HubViewSet
+from tasks.errors import (
+    AgentFull,
+    RetriesExhausted,
+    TaskFixed,
+    TaskNotCancellable,
+    TaskNotFound,
+    TransitionRefused,
+)
 from tasks.filters import TaskFilter
 from tasks.models import Task
 from tasks.operations import requests
@@ -45,6 +54,11 @@ class TaskViewSet(HubViewSet):
         "cancel": "task.edit",
         "attempts": "task.read",
         "explain": "task.read",
+    }
+    missing = TaskNotFound
+    refusals: ClassVar = {
+        "partial_update": (TransitionRefused, TaskFixed, RetriesExhausted, AgentFull, Conflict),
+        "cancel": (TaskNotCancellable, Conflict),
     }
 
     def find_subject(self, subject_id: UUID) -> Task:

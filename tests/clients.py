@@ -8,6 +8,18 @@ from django.test import Client
 
 from accounts.models import User
 from tests.accounts import factories
+from tests.contract import conformance
+
+
+class HubClient(Client):
+    """Django's test client; each answer must be one that the OpenAPI document knows."""
+
+    def request(self, **request: Any) -> Any:
+        """Send a request. Raises AssertionError for an undocumented status, code, field or type."""
+        answer = super().request(**request)
+        found = conformance.complaints(request["REQUEST_METHOD"], request["PATH_INFO"], answer)
+        assert not found, found
+        return answer
 
 
 class ApiClient:
@@ -16,7 +28,7 @@ class ApiClient:
     def __init__(self, user: User | None = None) -> None:
         self.user = user
         headers = {"Authorization": f"Bearer {factories.make_token(user)}"} if user else {}
-        self._client = Client(headers=headers, raise_request_exception=False)
+        self._client = HubClient(headers=headers, raise_request_exception=False)
 
     def known(self) -> Self:
         """The same after a first request: those that follow do not ask who calls."""

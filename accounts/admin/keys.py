@@ -1,8 +1,9 @@
 """Console pages of keys: people's and remote agents'."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.choices import SECURITY
@@ -19,6 +20,29 @@ def _key_state(key: ApiKey) -> str:
 
 
 STATE = column("state", _key_state, display.status)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Whether they still open anything, and if not why."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """As the column says it."""
+        return [("alive", "Alive"), ("revoked", "Revoked"), ("expired", "Expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """A revoked key does not expire any more."""
+        expired = Q(expires_at__lte=clock.now())
+        wanted = {
+            "alive": Q(revoked_at=None) & ~expired,
+            "revoked": Q(revoked_at__isnull=False),
+            "expired": Q(revoked_at=None) & expired,
+        }
+        return queryset.filter(wanted.get(self.value() or "", Q()))
+
+
 SCOPES = column("scopes", lambda key: ", ".join(key.scopes))
 
 
@@ -27,6 +51,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     """Everybody's API keys; each person makes their own on the page Account."""
 
     view_permission = SECURITY
+    audited_as = ("api_key", "name")
     edit_permission = SECURITY
     page_title = "API keys"
     list_display: ClassVar = (
@@ -40,6 +65,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         "short_id",
     )
     list_select_related: ClassVar = ("user",)
+    list_filter: ClassVar = (StateFilter,)
     search_fields: ClassVar = ("name", "user__email")
     fields: ClassVar = (
         "name",
@@ -77,6 +103,7 @@ class AgentKeyAdmin(ConsoleAdmin):
     """Keys of remote agents; only their prefixes are known."""
 
     view_permission = SECURITY
+    audited_as = ("agent_key", "name")
     list_display: ClassVar = (
         "name",
         "prefix",

@@ -1,32 +1,30 @@
 """Console pages of accounts."""
 
 from contextlib import suppress
-from datetime import datetime
-from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from accounts.admin.steering import giver, steer
+from accounts.admin.steering import SteeringForm, giver, steer
 from accounts.choices import UserRole
 from accounts.models import Organization, User
-from accounts.operations import mfa, people
+from accounts.operations import lockout, people, recovery
 from accounts.selectors import people as people_selectors
 from accounts.selectors import rights
 from accounts.selectors import roles as role_selectors
-from kernel.actors import Actor
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel import clock
+from kernel.admin import ConsoleAdmin, column, exact_time, time_column
 from kernel.admin_forms import (
     EMAIL,
     PASSWORD,
     SELECT,
-    DialogForm,
     form_button,
     list_form_button,
+    shown_once,
     text,
 )
 from kernel.errors import DomainError
@@ -38,11 +36,17 @@ def _roles(user: User) -> str:
     return ", ".join([*user.rights.roles, *more]) or "none"
 
 
+def _is_locked(user: User) -> bool:
+    now = clock.now()
+    return lockout.is_locked(user=user, now=now) or lockout.is_confirm_locked(user=user, now=now)
+
+
 @admin.register(Organization)
 class OrganizationAdmin(ConsoleAdmin):
     """The viewer's own organization."""
 
     view_permission = "user_role.edit"
+    audited_as = ("organization", "name")
     list_display: ClassVar = (
         "name",
         "slug",
@@ -66,7 +70,7 @@ class OrganizationAdmin(ConsoleAdmin):
         return Organization.objects.filter(pk=organization_id)
 
 
-class EditUserForm(DialogForm):
+class EditUserForm(SteeringForm):
     """A person's name and the role that they hold everywhere."""
 
     full_name = text("Name", required=False)
@@ -88,6 +92,7 @@ class EditUserForm(DialogForm):
 class NewUserForm(EditUserForm):
     """A new person; their password is told them by whoever types it here."""
 
+    named: ClassVar = {"user.email_taken": "email"}
     email = forms.EmailField(label="E-mail", max_length=254, widget=EMAIL())
     password = forms.CharField(
         label="First password",
@@ -108,6 +113,7 @@ class UserAdmin(ConsoleAdmin):
     """People of the organization."""
 
     view_permission = "user_role.edit"
+    audited_as = ("user", "email")
     edit_permission = "user_role.edit"
     api_path = "/api/v1/admin/users"
     list_display: ClassVar = (
@@ -128,6 +134,7 @@ class UserAdmin(ConsoleAdmin):
         column("roles", _roles),
         column("second factor", lambda user: "on" if user.mfa_enabled_at else "off"),
         exact_time("locked_until"),
+        exact_time("confirm_locked_until"),
         exact_time("last_login"),
         exact_time("created_at"),
         exact_time("updated_at"),
@@ -136,7 +143,14 @@ class UserAdmin(ConsoleAdmin):
     )
 
     actions_list: ClassVar = ("create_user",)
-    actions_detail: ClassVar = ("edit_user", "disable_user", "enable_user", "reset_mfa")
+    actions_detail: ClassVar = (
+        "edit_user",
+        "reset_password",
+        "unlock_user",
+        "reset_mfa",
+        "disable_user",
+        "enable_user",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With their roles: one query for all."""
@@ -157,28 +171,59 @@ class UserAdmin(ConsoleAdmin):
         """Give them another name or role."""
         self._update(request, user, **values)
 
-    @confirmed(
+    @form_button(
         "Disable user",
-        "Their sessions end and their API keys open nothing, with the next request.",
+        SteeringForm,
+        question="Their sessions end and their API keys open nothing, with the next request.",
         available=lambda user: user.is_active,
     )
     def disable_user(self, request: HttpRequest, user: User) -> None:
         """Keep them out."""
-        self.attempt(request, partial(self._update, request, user, is_active=False))
+        self._update(request, user, is_active=False)
 
-    @confirmed("Enable user", "They can log in again.", available=lambda user: not user.is_active)
+    @form_button(
+        "Enable user",
+        SteeringForm,
+        question="They can log in again.",
+        available=lambda user: not user.is_active,
+    )
     def enable_user(self, request: HttpRequest, user: User) -> None:
         """Let them in again."""
-        self.attempt(request, partial(self._update, request, user, is_active=True))
+        self._update(request, user, is_active=True)
 
-    @confirmed(
+    @form_button(
         "Reset MFA",
-        "Their second factor is removed and their sessions end. Be sure that they asked for it.",
+        SteeringForm,
+        question="Their second factor is removed and their sessions end."
+        " Be sure that they asked for it.",
         available=lambda user: user.mfa_enabled_at is not None,
     )
     def reset_mfa(self, request: HttpRequest, user: User) -> None:
         """For somebody who lost their authenticator and their backup codes."""
-        self.attempt(request, partial(steer, self, request, _reset_mfa, user=user))
+        steer(self, request, recovery.reset_mfa, user_id=user.pk, giver=giver(request))
+
+    @form_button(
+        "Reset password",
+        SteeringForm,
+        question="They get a new password, which you see once and tell them. Their sessions end,"
+        " and whoever logs in with it must choose another one. Be sure that they asked for it.",
+        available=lambda user: user.is_active,
+    )
+    def reset_password(self, request: HttpRequest, user: User) -> HttpResponse:
+        """For somebody who forgot theirs."""
+        made = steer(self, request, recovery.reset_password, user_id=user.pk, giver=giver(request))
+        return shown_once(request, f"The new password of {user.email}", made)
+
+    @form_button(
+        "Unlock user",
+        SteeringForm,
+        question="They were locked out after too many wrong passwords or codes. They can try again"
+        " at once.",
+        available=_is_locked,
+    )
+    def unlock_user(self, request: HttpRequest, user: User) -> None:
+        """For somebody who knows it again."""
+        steer(self, request, recovery.unlock, user_id=user.pk, giver=giver(request))
 
     def _update(self, request: HttpRequest, user: User, **values: Any) -> None:
         steer(
@@ -189,11 +234,3 @@ class UserAdmin(ConsoleAdmin):
             values=values,
             giver=giver(request),
         )
-
-
-def _reset_mfa(*, organization_id: UUID, user: User, actor: Actor, now: datetime) -> None:
-    mfa.reset(
-        user=people_selectors.get_user(organization_id=organization_id, user_id=user.pk),
-        actor=actor,
-        now=now,
-    )

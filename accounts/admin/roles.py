@@ -1,7 +1,6 @@
 """Console pages of roles and of who holds them."""
 
 from contextlib import suppress
-from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -9,13 +8,13 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from accounts.admin.steering import giver, steer
+from accounts.admin.steering import SteeringForm, giver, steer
 from accounts.choices import SCOPE_KEYS
 from accounts.models import Role, RoleAssignment, User
 from accounts.operations import grants, roles
 from accounts.selectors import roles as role_selectors
 from kernel import display, permissions
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel.admin import ConsoleAdmin, column, exact_time, time_column
 from kernel.admin_forms import (
     CHECKBOXES,
     SELECT,
@@ -34,10 +33,10 @@ def _scope(assignment: RoleAssignment) -> str:
     return ", ".join(said) or "everything"
 
 
-class RoleForm(DialogForm):
+class RoleForm(SteeringForm):
     """A role: its name, its description, and a box for each permission, by group."""
 
-    named: ClassVar = {"permissions": "group_0"}
+    named: ClassVar = {"permissions": "group_0", "role.name_taken": "name"}
     name = text("Name", length=100)
     description = text("Description", length=2000, required=False)
 
@@ -66,7 +65,7 @@ class RoleForm(DialogForm):
         return {**found, "permissions": sorted({key for keys in groups for key in keys})}
 
 
-class GrantForm(DialogForm):
+class GrantForm(SteeringForm):
     """Who gets which role, for what: without a scope for everything."""
 
     named: ClassVar = {"user_id": "email", "role_id": "role"}
@@ -116,6 +115,7 @@ class RoleAdmin(ConsoleAdmin):
     """What each role permits."""
 
     view_permission = "role.read"
+    audited_as = ("role", "name")
     edit_permission = "role.edit"
     api_path = "/api/v1/roles"
     list_display: ClassVar = (
@@ -163,14 +163,15 @@ class RoleAdmin(ConsoleAdmin):
             giver=giver(request),
         )
 
-    @confirmed(
+    @form_button(
         "Delete role",
-        "Whoever holds it holds it no more.",
+        SteeringForm,
+        question="Whoever holds it holds it no more.",
         available=lambda role: not role.is_system,
     )
     def delete_role(self, request: HttpRequest, role: Role) -> None:
         """Delete it."""
-        self.attempt(request, partial(steer, self, request, roles.delete_role, role_id=role.pk))
+        steer(self, request, roles.delete_role, role_id=role.pk)
 
 
 @admin.register(RoleAssignment)
@@ -178,6 +179,7 @@ class RoleAssignmentAdmin(ConsoleAdmin):
     """Who holds which role, for what."""
 
     view_permission = "role.read"
+    audited_as = ("user_role", "role__name")
     edit_permission = "user_role.edit"
     page_title = "Role assignments"
     api_path = "/api/v1/user-roles"
@@ -214,11 +216,14 @@ class RoleAssignmentAdmin(ConsoleAdmin):
         """Let a person hold a role."""
         steer(self, request, grants.grant_role, giver=giver(request), **values)
 
-    @confirmed("Withdraw role", "The person loses what it permits with the next request.")
+    @form_button(
+        "Withdraw role",
+        SteeringForm,
+        question="The person loses what it permits with the next request.",
+    )
     def withdraw_role(self, request: HttpRequest, assignment: RoleAssignment) -> None:
         """Take it back."""
-        withdraw = partial(steer, self, request, grants.withdraw_role)
-        self.attempt(request, withdraw, assignment_id=assignment.pk)
+        steer(self, request, grants.withdraw_role, assignment_id=assignment.pk)
 
 
 def _is_group(field: str) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.choices import SECURITY, SessionKind
@@ -27,6 +27,26 @@ def _session_state(session: Session) -> str:
 
 
 STATE = column("state", _session_state, display.status)
+ADDRESS = column("address", lambda session: session.ip_address or display.NOTHING)
+DEVICE = column("device", lambda session: session.device or display.NOTHING)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Whether they still open anything."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Both."""
+        return [("alive", "Alive"), ("ended", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """As the column says it: revoked and expired ones have ended."""
+        alive = Q(revoked_at=None, expires_at__gt=clock.now())
+        if self.value() == "ended":
+            return queryset.exclude(alive)
+        return queryset.filter(alive) if self.value() == "alive" else queryset
 
 
 @admin.register(Session)
@@ -34,26 +54,30 @@ class SessionAdmin(ConsoleAdmin):
     """Logins to the API and the console, and the button that ends them."""
 
     view_permission = SECURITY
+    audited_as = ("session", "user__email")
     edit_permission = SECURITY
     api_path = "/api/v1/security/sessions"
     list_display: ClassVar = (
         "user",
         STATE,
         status_column("kind"),
-        "ip_address",
+        DEVICE,
+        ADDRESS,
         time_column("last_seen_at", "last seen"),
         time_column("created_at", "began"),
         time_column("expires_at", "expires"),
         "short_id",
     )
     list_select_related: ClassVar = ("user",)
+    list_filter: ClassVar = (StateFilter,)
     search_fields: ClassVar = ("user__email",)
     fields: ClassVar = (
         "user",
         STATE,
         "kind",
         "restriction",
-        "ip_address",
+        ADDRESS,
+        DEVICE,
         "user_agent",
         exact_time("created_at"),
         exact_time("last_seen_at"),

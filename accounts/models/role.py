@@ -43,4 +43,4 @@ class RoleAssignment(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} holds {self.role_id}"
+        return f"{self.role} for {self.user}"

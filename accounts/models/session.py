@@ -7,7 +7,7 @@ from django.db import models
 from accounts.choices import Restriction, SessionKind
 from accounts.models.organization import TenantRow
 from accounts.models.user import User
-from kernel import clock
+from kernel import clock, display
 
 
 class Session(TenantRow):
@@ -38,7 +38,12 @@ class Session(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.user}, {self.device or self.get_kind_display()}"
+
+    @property
+    def device(self) -> str:
+        """Where the login came from, in words; "" if it did not say."""
+        return display.device(self.user_agent)
 
     def is_alive(self, *, now: datetime) -> bool:
         """Whether its tokens still count."""

@@ -1,6 +1,7 @@
 """People."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -47,9 +48,18 @@ class User(AbstractBaseUser, TenantRow):
     last_login_ip = models.GenericIPAddressField(null=True, blank=True)
     failed_logins = models.PositiveIntegerField(default=0)
     locked_until = models.DateTimeField(null=True, blank=True)
+    # Wrong passwords and codes of somebody who is logged in: a stranger who guesses at the login
+    # must not keep the owner from confirming, nor the other way round.
+    failed_confirmations = models.PositiveIntegerField(default=0, db_default=0)
+    confirm_locked_until = models.DateTimeField(null=True, blank=True)
+    # Somebody else knows it: good for choosing another one.
+    password_is_temporary = models.BooleanField(default=False, db_default=False)
     password_changed_at = models.DateTimeField(default=clock.now)
     # Since when logging in takes a second factor; null: it does not.
     mfa_enabled_at = models.DateTimeField(null=True, blank=True)
+
+    # No column: whoever shows people to themselves fills it in (`selectors.policy.find_mfa_due`).
+    mfa_due_at: datetime | None = None
 
     objects = UserManager()  # type: ignore[assignment,misc]  # people are looked up by e-mail
 

@@ -4,11 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import transaction
+
 from accounts.models import Session
 from accounts.operations import callers, tightening
 from accounts.selectors import network, sessions
 from accounts.selectors.policy import get_policy
+from audit import operations as audit
 from kernel import tenancy
+from kernel.actors import SYSTEM
 
 # How exactly a session knows when it was last seen; no idle timeout is shorter.
 NOTED: Final = timedelta(minutes=1)
@@ -42,6 +46,22 @@ def _note(session: Session, now: datetime) -> bool:
             session.user.rights = session.user.rights.until(restriction)
             callers.forget(organization_id=session.organization_id)
         return alive.update(last_seen_at=now, restriction=restriction) == 1
-    alive.update(revoked_at=now)
-    callers.forget(organization_id=session.organization_id)
+    _end(session, now)
     return False
+
+
+@transaction.atomic
+def _end(session: Session, now: datetime) -> None:
+    """Of two requests at once one ends it, and one row says so."""
+    if not Session.objects.filter(pk=session.pk, revoked_at=None).update(revoked_at=now):
+        return
+    callers.forget(organization_id=session.organization_id)
+    audit.record(
+        actor=SYSTEM,
+        organization_id=session.organization_id,
+        action="session.idle_end",
+        resource_type="session",
+        resource_id=session.pk,
+        details={"user_id": str(session.user_id), "last_seen_at": session.last_seen_at.isoformat()},
+        now=now,
+    )

@@ -1,6 +1,6 @@
 """Who holds which role."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,9 @@ from kernel.actors import Actor
 from kernel.errors import Invalid, NotFound
 
 LONGEST: Final = 255
+# Scope keys that hold an object's id, and whether an organization has it; apps above that own such
+# objects add theirs in `AppConfig.ready`.
+OBJECTS: Final[dict[str, Callable[[UUID, UUID], bool]]] = {}
 
 
 def grant_role(
@@ -30,10 +33,10 @@ def grant_role(
 ) -> RoleAssignment:
     """Let a person hold a role, for everything or for what `scope` names (contract 002 A4).
 
-    Raises Invalid for an unknown user, role or scope key, AlreadyGranted, or Escalation if the role
-    permits what the giver does not hold for that scope.
+    Raises Invalid for an unknown user, role, scope key or object of the scope, AlreadyGranted, or
+    Escalation if the role permits what the giver does not hold for that scope.
     """
-    covered = check_scope(scope)
+    covered = check_scope(organization_id=organization_id, scope=scope)
     with guards.changing_rights(organization_id=organization_id):
         user, role = _user(organization_id, user_id), _role(organization_id, role_id)
         guards.check_gift(giver=giver, permissions=role.permissions, scope=covered)
@@ -70,10 +73,11 @@ def withdraw_role(
         assignment.delete()
 
 
-def hold_only(*, user: User, role: str, giver: User | None, actor: Actor, now: datetime) -> None:
+def hold_only(*, user: User, role: str, giver: User | None, actor: Actor, now: datetime) -> bool:
     """Make `role` the one that `user` holds everywhere; what they hold for a scope stays.
 
-    Only inside of `guards.changing_rights`. Raises Invalid for an unknown role, or Escalation.
+    Answers whether that changes anything. Only inside of `guards.changing_rights`. Raises Invalid
+    for an unknown role, or Escalation.
     """
     held = find_role(organization_id=user.organization_id, name=role)
     rows = RoleAssignment.objects.select_related("role", "user").filter(user=user, scope={})
@@ -81,11 +85,12 @@ def hold_only(*, user: User, role: str, giver: User | None, actor: Actor, now: d
     if not has_it:
         # Before anything is taken: the giver may be the user.
         guards.check_gift(giver=giver, permissions=held.permissions)
-    for assignment in rows.exclude(role=held):
+    others = list(rows.exclude(role=held))
+    for assignment in others:
         _record(assignment, "user_role.withdraw", actor, now)
         assignment.delete()
     if has_it:
-        return
+        return bool(others)
     given = RoleAssignment.objects.create(
         organization_id=user.organization_id,
         user=user,
@@ -94,6 +99,7 @@ def hold_only(*, user: User, role: str, giver: User | None, actor: Actor, now: d
         created_at=now,
     )
     _record(given, "user_role.grant", actor, now)
+    return True
 
 
 @transaction.atomic
@@ -118,10 +124,10 @@ def find_role(*, organization_id: UUID, name: str) -> Role:
     return role
 
 
-def check_scope(scope: Mapping[str, object]) -> dict[str, str]:
-    """`scope` with texts under known keys; raises Invalid.
+def check_scope(*, organization_id: UUID, scope: Mapping[str, object]) -> dict[str, str]:
+    """`scope` with texts under known keys, ids as the hub writes them; raises Invalid.
 
-    An unknown key would match no action, and an empty prefix every one.
+    An unknown key or object would match no action, and an empty prefix every one.
     """
     wrong = [
         {"field": f"scope.{key}", "message": message, "type": "invalid"}
@@ -130,7 +136,27 @@ def check_scope(scope: Mapping[str, object]) -> dict[str, str]:
     ]
     if wrong:
         raise Invalid(fields=wrong)
-    return {key: str(value) for key, value in scope.items()}
+    found = {key: _named(organization_id, key, str(value)) for key, value in scope.items()}
+    unknown = [
+        {"field": f"scope.{key}", "message": "There is no such object.", "type": "unknown_object"}
+        for key, value in found.items()
+        if value is None
+    ]
+    if unknown:
+        raise Invalid(fields=unknown)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _named(organization_id: UUID, key: str, value: str) -> str | None:
+    """What stands for `value` in a scope; None if it is the id of nothing that is there."""
+    exists = OBJECTS.get(key)
+    if exists is None:
+        return value
+    try:
+        object_id = UUID(value)
+    except ValueError:
+        return None
+    return str(object_id) if exists(organization_id, object_id) else None
 
 
 def _fault(key: str, value: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -17,19 +18,29 @@ from accounts.selectors import rights
 STEERING: Final = frozenset({"role.edit", "user_role.edit"})
 
 
+@dataclass(slots=True)
+class Change:
+    """What a change of rights came to; `is_empty` once its operation found nothing to do."""
+
+    is_empty: bool = False
+
+
 @contextmanager
-def changing_rights(*, organization_id: UUID) -> Iterator[None]:
+def changing_rights(*, organization_id: UUID) -> Iterator[Change]:
     """A transaction in which the organization's roles, assignments and active users change.
 
     One at a time in an organization, so that two who each take the other's rights cannot both find
     that somebody is left. Raises LastHolder at the end if the last active holder of one of STEERING
-    lost it. Whoever remembers callers is told.
+    lost it. Whoever remembers callers is told, unless the change is empty.
     """
+    change = Change()
     with transaction.atomic():
         # Not FOR UPDATE: each insert into the organization's tables would wait for it.
         Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
         before = rights.steerers(organization_id=organization_id, permissions=STEERING)
-        yield
+        yield change
+        if change.is_empty:
+            return
         if before - rights.steerers(organization_id=organization_id, permissions=STEERING):
             raise LastHolder
         callers.forget(organization_id=organization_id)
@@ -49,6 +60,25 @@ def check_gift(
     lacking = sorted(key for key in permissions if not held.hold(key, scope))
     if lacking:
         raise Escalation(data={"permissions": lacking})
+
+
+def check_reach(*, giver: User | None, user: User) -> None:
+    """Raises Escalation unless `giver` may do all that `user` may, were they enabled.
+
+    Whoever sets what somebody logs in with could log in as them. Ask inside of `changing_rights`.
+    """
+    if giver is None:
+        return
+    held, theirs = present_rights(user=giver), rights.find_rights(user_ids=[user.pk])[user.pk]
+    lacking = {key for key in theirs.everywhere if not held.hold(key)}
+    for grant in theirs.scoped:
+        scope = dict(grant.scope)
+        lacking |= {key for key in grant.permissions if not held.hold(key, scope)}
+    if lacking:
+        raise Escalation(
+            "This person may do more than you. Ask somebody who may do as much.",
+            data={"permissions": sorted(lacking)},
+        )
 
 
 def present_rights(*, user: User) -> Rights:

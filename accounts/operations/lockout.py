@@ -1,79 +1,113 @@
-"""Wrong passwords and codes: counted exactly, and after too many the account is locked."""
+"""Wrong passwords and codes: counted exactly, and after too many the account is locked.
+
+Failures at the login lock the login, failures of somebody who is logged in lock confirmations and
+end their session: neither a stranger nor a stolen token keeps the owner from the other.
+"""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.hashers import verify_password
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 
 from accounts.errors import AccountLocked, CodeRefused
-from accounts.models import User
-from accounts.operations import factors
+from accounts.models import Session, User
+from accounts.operations import callers, factors
 from accounts.selectors.policy import Policy, get_policy
 from audit import operations as audit
 from audit.choices import AuditStatus
 from kernel.actors import Actor
 
+# The two counters, each with its lock.
+LOGIN: Final = ("failed_logins", "locked_until")
+CONFIRMATION: Final = ("failed_confirmations", "confirm_locked_until")
 
-def confirm_password(*, user: User, password: str, actor: Actor, now: datetime) -> bool:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Who confirms what they are about to do, in which session."""
+
+    user: User
+    session_id: UUID | None
+    actor: Actor
+    now: datetime
+
+
+def confirm_password(*, attempt: Attempt, password: str) -> bool:
     """Whether it is the password of somebody who is logged in; a wrong one counts.
 
-    Raises AccountLocked. Who stole a token must not find the password out by trying.
+    Raises AccountLocked. Who stole a token must not find the password out by trying: too many wrong
+    ones end the session.
     """
 
     def is_right(held: User) -> bool:
         return verify_password(password, held.password)[0]
 
-    return _confirm(user, is_right, "wrong_password", actor, now)
+    return _confirm(attempt, is_right, "wrong_password")
 
 
-def confirm_code(*, user: User, code: str, actor: Actor, now: datetime) -> None:
+def confirm_code(*, attempt: Attempt, code: str) -> None:
     """Use a second factor of somebody who is logged in; a wrong code counts.
 
     Raises CodeRefused and AccountLocked.
     """
 
     def is_right(held: User) -> bool:
-        return factors.use(user=held, code=code, now=now)
+        return factors.use(user=held, code=code, now=attempt.now)
 
-    if not _confirm(user, is_right, "wrong_code", actor, now):
+    if not _confirm(attempt, is_right, "wrong_code"):
         raise CodeRefused
 
 
-def count_failure(*, user_id: UUID, policy: Policy, now: datetime) -> None:
+def count_failure(
+    *, user_id: UUID, policy: Policy, now: datetime, counter: tuple[str, str] = LOGIN
+) -> None:
     """One conditional UPDATE, so that of two failures at once none is lost.
 
     It counts on while the account is locked (`is_silent`); a lock that has passed starts anew.
     """
+    count, until = counter
     locks_at = policy.lockout_threshold - 1
+    locks = Q(**{until: None, f"{count}__gte": locks_at})
     User.objects.filter(pk=user_id).update(
-        failed_logins=Case(When(locked_until__lte=now, then=1), default=F("failed_logins") + 1),
-        locked_until=Case(
-            When(locked_until__gt=now, then=F("locked_until")),
-            When(
-                locked_until=None,
-                failed_logins__gte=locks_at,
-                then=Value(now + timedelta(minutes=policy.lockout_minutes)),
+        **{
+            count: Case(When(Q(**{f"{until}__lte": now}), then=1), default=F(count) + 1),
+            until: Case(
+                When(Q(**{f"{until}__gt": now}), then=F(until)),
+                When(locks, then=Value(now + timedelta(minutes=policy.lockout_minutes))),
+                default=None,
             ),
-            default=None,
-        ),
+        }
     )
 
 
 def clear(*, user_id: UUID) -> None:
-    """Forget the failures, after everything that was asked for was right."""
+    """Forget the failures at the login, and its lock; those of confirmations stay.
+
+    Else whoever knows the password alone could guess at codes for ever, with a change of the
+    password in between.
+    """
     User.objects.filter(pk=user_id).exclude(failed_logins=0, locked_until=None).update(
         failed_logins=0, locked_until=None
+    )
+
+
+def clear_all(*, user_id: UUID) -> None:
+    """Forget both kinds of failures: somebody else vouches for the person."""
+    User.objects.filter(pk=user_id).update(
+        failed_logins=0, locked_until=None, failed_confirmations=0, confirm_locked_until=None
     )
 
 
 @transaction.atomic
 def unlock(*, user: User, actor: Actor, now: datetime) -> None:
     """Let somebody try again before the time is over."""
-    clear(user_id=user.pk)
+    clear_all(user_id=user.pk)
     audit.record(
         actor=actor,
         organization_id=user.organization_id,
@@ -85,8 +119,13 @@ def unlock(*, user: User, actor: Actor, now: datetime) -> None:
 
 
 def is_locked(*, user: User, now: datetime) -> bool:
-    """Whether the account is locked now."""
+    """Whether logins are locked now."""
     return user.locked_until is not None and now < user.locked_until
+
+
+def is_confirm_locked(*, user: User, now: datetime) -> bool:
+    """Whether confirmations are locked now."""
+    return user.confirm_locked_until is not None and now < user.confirm_locked_until
 
 
 def is_silent(*, user: User, policy: Policy) -> bool:
@@ -99,31 +138,47 @@ def is_silent(*, user: User, policy: Policy) -> bool:
 
 
 def refuse_locked(*, user: User, now: datetime) -> None:
-    """Raises AccountLocked with the seconds that are left."""
-    if user.locked_until is not None and now < user.locked_until:
-        seconds = math.ceil((user.locked_until - now).total_seconds())
+    """Raises AccountLocked with the seconds that are left until logins are open again."""
+    _refuse(user.locked_until, now)
+
+
+def _refuse(until: datetime | None, now: datetime) -> None:
+    if until is not None and now < until:
+        seconds = math.ceil((until - now).total_seconds())
         raise AccountLocked(data={"retry_after_seconds": seconds})
 
 
 @transaction.atomic
-def _confirm(
-    user: User, is_right: Callable[[User], bool], error_kind: str, actor: Actor, now: datetime
-) -> bool:
+def _confirm(attempt: Attempt, is_right: Callable[[User], bool], error_kind: str) -> bool:
     """One attempt at a time; its failure stays, whatever the caller makes of it."""
-    held = User.objects.select_for_update().get(pk=user.pk)
-    refuse_locked(user=held, now=now)
+    now = attempt.now
+    held = User.objects.select_for_update().get(pk=attempt.user.pk)
+    _refuse(held.confirm_locked_until, now)
     if is_right(held):
         return True
     policy = get_policy(organization_id=held.organization_id)
-    count_failure(user_id=held.pk, policy=policy, now=now)
+    count_failure(user_id=held.pk, policy=policy, now=now, counter=CONFIRMATION)
+    held.refresh_from_db(fields=["confirm_locked_until"])
+    ends = is_confirm_locked(user=held, now=now) and _end_session(attempt)
     audit.record(
-        actor=actor,
+        actor=attempt.actor,
         organization_id=held.organization_id,
         action="auth.confirm",
         resource_type="user",
         resource_id=held.pk,
-        details={"error_kind": error_kind},
+        details={"error_kind": error_kind, **({"session_ended": True} if ends else {})},
         now=now,
         status=AuditStatus.FAILURE,
     )
     return False
+
+
+def _end_session(attempt: Attempt) -> bool:
+    """End the session that guessed: whoever holds it may have stolen it."""
+    if attempt.session_id is None:
+        return False
+    alive = Session.objects.filter(pk=attempt.session_id, user=attempt.user, revoked_at=None)
+    if not alive.update(revoked_at=attempt.now):
+        return False
+    callers.forget(organization_id=attempt.user.organization_id)
+    return True

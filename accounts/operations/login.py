@@ -20,7 +20,7 @@ from accounts.errors import (
     TokenRefused,
 )
 from accounts.models import Session, User
-from accounts.operations import factors, lockout, passwords, sessions
+from accounts.operations import factors, lockout, passwords, sessions, tightening
 from accounts.operations.sessions import Opening, Tokens
 from accounts.selectors import network, people
 from accounts.selectors.policy import Policy, get_policy
@@ -182,7 +182,7 @@ def _admit(
     checked = user.password
     held = User.objects.select_for_update(of=("self",)).select_related("organization")
     user = held.get(pk=user.pk)
-    policy = get_policy(organization_id=user.organization_id)
+    policy = tightening.policy_to_open(organization_id=user.organization_id)
     refusal = _objection(user, policy, now, origin)
     if user.password != checked:
         refusal = CredentialsRefused()  # it was changed since, and its sessions have ended
@@ -212,7 +212,7 @@ def _admit_second(claims: Token, code: str, now: datetime, origin: Origin) -> Se
     ).first()
     if user is None or pending is None:
         return TokenRefused()
-    policy = get_policy(organization_id=user.organization_id)
+    policy = tightening.policy_to_open(organization_id=user.organization_id)
     refusal = _objection(user, policy, now, origin)
     if refusal is None and not factors.use(user=user, code=code, now=now):
         lockout.count_failure(user_id=user.pk, policy=policy, now=now)

@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts.errors import MfaAlreadyEnabled, MfaNotEnabled, PasswordRefused
 from accounts.models import Session, TotpDevice, User
 from accounts.operations import callers, factors, lockout, sessions
+from accounts.operations.lockout import Attempt
 from accounts.selectors.policy import get_policy
 from audit import operations as audit
 from kernel import ids
@@ -67,21 +68,38 @@ def confirm(
         raise MfaNotEnabled
     if user.mfa_enabled_at is not None:
         raise MfaAlreadyEnabled
-    lockout.confirm_code(user=user, code=code, actor=actor, now=now)
+    attempt = Attempt(user=user, session_id=session_id, actor=actor, now=now)
+    lockout.confirm_code(attempt=attempt, code=code)
     return _turn_on(user, session_id, actor, now)
 
 
-def disable(*, user: User, password: str, code: str, actor: Actor, now: datetime) -> None:
+def disable(
+    *,
+    user: User,
+    password: str,
+    code: str,
+    actor: Actor,
+    now: datetime,
+    session_id: UUID | None = None,
+) -> None:
     """Turn it off. Raises PasswordRefused, CodeRefused, MfaNotEnabled and AccountLocked."""
-    _confirm_both(user, password, code, actor, now)
+    attempt = Attempt(user=user, session_id=session_id, actor=actor, now=now)
+    _confirm_both(attempt, password, code)
     _turn_off(user, "mfa.disable", actor, now)
 
 
 def renew_backup_codes(
-    *, user: User, password: str, code: str, actor: Actor, now: datetime
+    *,
+    user: User,
+    password: str,
+    code: str,
+    actor: Actor,
+    now: datetime,
+    session_id: UUID | None = None,
 ) -> list[str]:
     """New backup codes; those of before are gone. Raises what `disable` raises."""
-    _confirm_both(user, password, code, actor, now)
+    attempt = Attempt(user=user, session_id=session_id, actor=actor, now=now)
+    _confirm_both(attempt, password, code)
     return _renew(user, actor, now)
 
 
@@ -89,9 +107,10 @@ def renew_backup_codes(
 def reset(*, user: User, actor: Actor, now: datetime) -> None:
     """Take the second factor from somebody who lost it, and end their sessions.
 
-    For administrators: whoever asks has proved nothing, so the next login begins from the password.
+    Whoever asks has proved nothing, so the next login begins from the password. Whether they may
+    ask is not looked at here: `operations.recovery` does, for administrators.
     """
-    _turn_off(user, "mfa.reset", actor, now)
+    _turn_off(user, "user.reset_mfa", actor, now)
     sessions.revoke_all(user=user, actor=actor, now=now)
 
 
@@ -127,14 +146,14 @@ def _renew(user: User, actor: Actor, now: datetime) -> list[str]:
     return factors.replace_backup_codes(user=_hold(user), now=now)
 
 
-def _confirm_both(user: User, password: str, code: str, actor: Actor, now: datetime) -> None:
+def _confirm_both(attempt: Attempt, password: str, code: str) -> None:
     """Password and code: a stolen token, or one factor alone, changes nothing."""
-    if user.mfa_enabled_at is None:
+    if attempt.user.mfa_enabled_at is None:
         raise MfaNotEnabled
-    if not lockout.confirm_password(user=user, password=password, actor=actor, now=now):
+    if not lockout.confirm_password(attempt=attempt, password=password):
         wrong = {"field": "password", "message": "This is not your password.", "type": "password"}
         raise PasswordRefused("The password is wrong.", fields=[wrong])
-    lockout.confirm_code(user=user, code=code, actor=actor, now=now)
+    lockout.confirm_code(attempt=attempt, code=code)
 
 
 def _hold(user: User) -> User:

@@ -26,6 +26,8 @@ def replace_rules(
 ) -> list[IpRule]:
     """Replace the whole list by `rules` (`cidr`, `action`, `description`); they keep its order.
 
+    The same list again leaves no trace.
+
     Raises Invalid, and RulesLockOut for a list that would refuse the caller's present address.
     """
     wanted = _checked(rules)
@@ -34,8 +36,11 @@ def replace_rules(
         raise RulesLockOut
     # Two lists at the same time: the later one wins whole.
     Organization.objects.select_for_update().get(pk=organization_id)
-    existing = IpRule.objects.filter(organization_id=organization_id)
-    before = [f"{action} {cidr}" for action, cidr in existing.values_list("action", "cidr")]
+    existing = network.list_rules(organization_id=organization_id)
+    known = list(existing)
+    if [_columns(rule) for rule in known] == wanted:
+        return known
+    before = [f"{rule.action} {rule.cidr}" for rule in known]
     existing.delete()
     made = IpRule.objects.bulk_create(
         [
@@ -56,6 +61,10 @@ def replace_rules(
     return made
 
 
+def _columns(rule: IpRule) -> dict[str, str]:
+    return {"cidr": rule.cidr, "action": rule.action, "description": rule.description}
+
+
 def _checked(rules: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     if len(rules) > MOST_RULES:
         raise Invalid.field("items", f"Send at most {MOST_RULES} rules.", type="max_length")
@@ -63,7 +72,8 @@ def _checked(rules: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     wanted: list[dict[str, str]] = []
     for index, rule in enumerate(rules):
         try:
-            wanted.append({**rule, "cidr": normalize(rule["cidr"])})
+            plain = {**rule, "cidr": normalize(rule["cidr"])}
+            wanted.append({"description": "", **plain})
         except ValueError as error:
             wrong.append({"field": f"items.{index}.cidr", "message": str(error), "type": "cidr"})
     if wrong:

@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts.errors import PasswordRefused
 from accounts.models import PastPassword, Session, User
 from accounts.operations import callers, lockout
+from accounts.operations.lockout import Attempt
 from accounts.selectors.policy import Policy, get_policy
 from audit import operations as audit
 from kernel.actors import Actor
@@ -67,15 +68,24 @@ def set_password(*, user: User, password: str, actor: Actor, now: datetime) -> N
 
     Raises Invalid for a password that the policy refuses, one of the last ones too.
     """
+    held = replace(user=user, password=password, is_temporary=False, now=now)
+    user.password, user.updated_at = held.password, now
+    _record(held, "user.set_password", actor, now)
+
+
+def replace(*, user: User, password: str, is_temporary: bool, now: datetime) -> User:
+    """The same without an audit row, for operations that have their own; the user as stored now.
+
+    A temporary one is only good for choosing another.
+    """
     held = User.objects.select_for_update().get(pk=user.pk)
     check(password=password, user=held)
     if is_known(user=held, password=password):
         raise Invalid.field("password", "This is one of the last passwords.", type="password")
-    _store(held, password, now)
+    _store(held, password, now, is_temporary=is_temporary)
     _end_sessions(held, None, now)
-    User.objects.filter(pk=held.pk).update(failed_logins=0, locked_until=None)
-    user.password, user.updated_at = held.password, now
-    _record(held, "user.set_password", actor, now)
+    lockout.clear_all(user_id=held.pk)
+    return held
 
 
 def change_password(
@@ -92,7 +102,8 @@ def change_password(
     Raises PasswordRefused whose fields are `current_password` or `new_password`, and AccountLocked
     after too many wrong present ones.
     """
-    if not lockout.confirm_password(user=user, password=current_password, actor=actor, now=now):
+    attempt = Attempt(user=user, session_id=session_id, actor=actor, now=now)
+    if not lockout.confirm_password(attempt=attempt, password=current_password):
         raise _refused("current_password", "This is not your password.")
     _change(user, session_id, new_password, actor, now)
 
@@ -152,7 +163,7 @@ def _told(password: str, user: User) -> Iterator[str]:
         yield "The password must not hold your name or e-mail address."
 
 
-def _store(user: User, password: str, now: datetime) -> None:
+def _store(user: User, password: str, now: datetime, *, is_temporary: bool = False) -> None:
     """The new one; the old one stays as a hash, so that it does not come back."""
     PastPassword.objects.create(
         organization_id=user.organization_id, user=user, password=user.password, created_at=now
@@ -160,8 +171,11 @@ def _store(user: User, password: str, now: datetime) -> None:
     past = PastPassword.objects.filter(user=user).order_by("-created_at", "-pk")
     PastPassword.objects.filter(pk__in=list(past.values_list("pk", flat=True)[24:])).delete()
     user.set_password(password)
+    user.password_is_temporary = is_temporary
     user.password_changed_at = user.updated_at = now
-    user.save(update_fields=["password", "password_changed_at", "updated_at"])
+    user.save(
+        update_fields=["password", "password_is_temporary", "password_changed_at", "updated_at"]
+    )
 
 
 def _end_sessions(user: User, kept_id: UUID | None, now: datetime) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 
 from accounts.errors import EmailTaken
 from accounts.models import Session, User
@@ -13,6 +14,8 @@ from accounts.operations import grants, guards, passwords
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import NotFound
+
+COLUMNS: Final = ("full_name", "is_active")
 
 
 def create_user(
@@ -70,24 +73,35 @@ def update_user(
 
     A disabled person's sessions end at once, and their API keys open nothing until they are enabled
     again. A role replaces those that they hold everywhere. Raises NotFound, LastHolder, Escalation,
-    or Invalid for an unknown role.
+    or Invalid for an unknown role. What is as it was leaves no trace.
     """
-    columns = {name: values[name] for name in ("full_name", "is_active") if name in values}
-    with guards.changing_rights(organization_id=organization_id):
+    with guards.changing_rights(organization_id=organization_id) as change:
         user = User.objects.filter(organization_id=organization_id, pk=user_id).first()
         if user is None:
             raise NotFound
-        before = {name: getattr(user, name) for name in columns}
-        for name, value in columns.items():
+        changes = differing(user, {name: values[name] for name in COLUMNS if name in values})
+        before = {name: getattr(user, name) for name in changes}
+        after = dict(changes)
+        if "role" in values and grants.hold_only(
+            user=user, role=values["role"], giver=giver, actor=actor, now=now
+        ):
+            after["role"] = values["role"]
+        if not after:
+            change.is_empty = True
+            return user
+        for name, value in changes.items():
             setattr(user, name, value)
         user.updated_at = now
-        user.save(update_fields=[*columns, "updated_at"])
-        if "role" in values:
-            grants.hold_only(user=user, role=values["role"], giver=giver, actor=actor, now=now)
+        user.save(update_fields=[*changes, "updated_at"])
         if before.get("is_active") and not user.is_active:
             Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
-        _record(user, "user.update", actor, now, {"before": before, "after": dict(values)})
+        _record(user, "user.update", actor, now, {"before": before, "after": after})
     return user
+
+
+def differing(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `values` that `row` does not have yet."""
+    return {name: value for name, value in values.items() if getattr(row, name) != value}
 
 
 def _insert(user: User) -> None:

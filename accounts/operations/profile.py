@@ -12,7 +12,9 @@ from kernel.actors import Actor
 
 @transaction.atomic
 def rename_user(*, user: User, full_name: str, actor: Actor, now: datetime) -> User:
-    """Set the user's displayed name."""
+    """Set the user's displayed name; the one they have leaves no trace."""
+    if user.full_name == full_name:
+        return user
     User.objects.filter(pk=user.pk).update(full_name=full_name, updated_at=now)
     user.full_name = full_name
     callers.forget(organization_id=user.organization_id)

@@ -11,9 +11,10 @@ from accounts.choices import SECURITY, UserRole
 from accounts.errors import RoleNameTaken, SystemRole
 from accounts.models import Organization, Role, User
 from accounts.operations import callers, guards
+from accounts.operations.people import differing
 from audit import operations as audit
 from kernel import permissions as catalogue
-from kernel.actors import Actor
+from kernel.actors import SYSTEM, Actor
 from kernel.errors import Invalid, NotFound
 
 # Contract 002 A4; the three of 003 follow from the catalogue (contract decisions 9).
@@ -26,8 +27,8 @@ DESCRIPTIONS: Final = {
     UserRole.OPERATOR: "Everything but what steers rights, settings and security.",
     UserRole.VIEWER: "Reads.",
 }
-
-
+# Of a role's holders in an audit row; their number is there besides.
+MOST_NAMED: Final = 200
 # Whether something gives the organization's people the role of this name, whichever that is; apps
 # above that do append themselves in `AppConfig.ready`.
 REFERRED: Final[list[Callable[[UUID, str], bool]]] = []
@@ -68,13 +69,18 @@ def update_role(
     """Change `name`, `description` and `permissions` as far as `values` has them.
 
     Raises NotFound, RoleNameTaken, SystemRole for another name of a built-in role, Escalation for
-    permissions that the giver lacks, LastHolder, or Invalid for an unknown permission.
+    permissions that the giver lacks, LastHolder, or Invalid for an unknown permission. What is as
+    it was leaves no trace.
     """
-    changes = dict(values)
-    if "permissions" in changes:
-        changes["permissions"] = _known(changes["permissions"])
-    with guards.changing_rights(organization_id=organization_id):
+    asked = dict(values)
+    if "permissions" in asked:
+        asked["permissions"] = _known(asked["permissions"])
+    with guards.changing_rights(organization_id=organization_id) as change:
         role = _get(organization_id, role_id)
+        changes = differing(role, asked)
+        if not changes:
+            change.is_empty = True
+            return role
         before = {name: getattr(role, name) for name in changes}
         if role.is_system and changes.get("name", role.name) != role.name:
             raise SystemRole
@@ -92,7 +98,7 @@ def update_role(
 
 
 def delete_role(*, organization_id: UUID, role_id: UUID, actor: Actor, now: datetime) -> None:
-    """Delete a role; whoever held it holds it no more.
+    """Delete a role; whoever held it, for everything or for a scope, holds it no more.
 
     Raises NotFound, SystemRole or LastHolder.
     """
@@ -100,8 +106,14 @@ def delete_role(*, organization_id: UUID, role_id: UUID, actor: Actor, now: date
         role = _get(organization_id, role_id)
         if role.is_system:
             raise SystemRole
-        holders = [str(a.user_id) for a in role.assignments.order_by("pk")]
-        details = {"name": role.name, "permissions": role.permissions, "holders": holders}
+        held = role.assignments.order_by("user_id").distinct().values_list("user_id", flat=True)
+        holders = [str(user_id) for user_id in held]
+        details = {
+            "name": role.name,
+            "permissions": role.permissions,
+            "holder_count": len(holders),
+            "holders": holders[:MOST_NAMED],
+        }
         _record(role, "role.delete", actor, now, details)
         role.delete()
 
@@ -116,19 +128,42 @@ def offer_permissions(*, organization: Organization, now: datetime) -> None:
     fresh = sorted(set(catalogue.catalogue()) - set(organization.offered_permissions))
     if not fresh:
         return
+    is_new = not organization.offered_permissions
     known = {
         role.name: role for role in Role.objects.filter(organization=organization, is_system=True)
     }
-    for name, description in _built_in().items():
-        role = known.get(name) or Role(organization=organization, name=name, is_system=True)
-        offered = {key for key in fresh if _begins_with(name, key)}
-        role.description = role.description or description
-        role.permissions = sorted({*role.permissions, *offered})
-        role.updated_at = now
-        role.save()
+    entries = [
+        entry
+        for name in _built_in()
+        if (entry := _offer(organization, known.get(name), name, fresh, now))
+    ]
     organization.offered_permissions = sorted({*organization.offered_permissions, *fresh})
     organization.save(update_fields=["offered_permissions"])
+    if not is_new:  # whose row says that it was made, and so with its roles
+        audit.record_all(entries=entries, now=now)
     callers.forget(organization_id=organization.pk)
+
+
+def _offer(
+    organization: Organization, known: Role | None, name: str, fresh: list[str], now: datetime
+) -> audit.Entry | None:
+    """Make or widen one built-in role; what audit says of it, if anything changed."""
+    role = known or Role(organization=organization, name=name, is_system=True, created_at=now)
+    added = [key for key in fresh if _begins_with(name, key) and key not in role.permissions]
+    if known is not None and not added:
+        return None
+    role.description = role.description or _built_in()[name]
+    role.permissions = sorted({*role.permissions, *added})
+    role.updated_at = now
+    role.save()
+    return audit.Entry(
+        SYSTEM,
+        organization.pk,
+        "role.update" if known else "role.create",
+        "role",
+        role.pk,
+        {"name": name, "added": added},
+    )
 
 
 def _check_name(role: Role, name: str, giver: User | None) -> None:

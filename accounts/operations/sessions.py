@@ -44,7 +44,8 @@ class Tokens:
 class Opening:
     """How a session begins: `action` is audit's, `pending` the row that waited for a second factor.
 
-    `restriction` None: as the policy says.
+    `restriction` None: as the policy says. `is_vouched`: an identity provider's word stood in for
+    the password, so it says nothing of who failed to confirm with one.
     """
 
     kind: SessionKind
@@ -54,6 +55,7 @@ class Opening:
     mfa_at: datetime | None = None
     pending: Session | None = None
     restriction: str | None = None
+    is_vouched: bool = False
 
 
 @transaction.atomic
@@ -77,11 +79,15 @@ def open_session(*, user: User, policy: Policy, opening: Opening, now: datetime)
     """
     session = _create(user, policy, opening, now)
     _end_oldest(user, policy, opening.actor, now)
+    forgotten = (
+        {} if opening.is_vouched else {"failed_confirmations": 0, "confirm_locked_until": None}
+    )
     User.objects.filter(pk=user.pk).update(
         last_login=now,
         last_login_ip=opening.actor.ip_address,
         failed_logins=0,
         locked_until=None,
+        **forgotten,
     )
     _record(session, opening.action, opening.actor, now)
     return session

@@ -9,10 +9,11 @@ from django.db import transaction
 from accounts.errors import FactorTooYoung, MfaNotEnabled, StepUpImpossible, StepUpRequired
 from accounts.models import Session, User
 from accounts.operations import callers, lockout
+from accounts.operations.lockout import Attempt
 from accounts.selectors.policy import get_policy
 from audit import operations as audit
 from kernel.actors import Actor
-from kernel.errors import Forbidden
+from kernel.errors import DomainError, Forbidden
 
 
 def require(*, user: User, mfa_at: datetime | None, now: datetime) -> None:
@@ -26,13 +27,41 @@ def require(*, user: User, mfa_at: datetime | None, now: datetime) -> None:
     if not policy.step_up_required:
         return
     if user.rights.limit is not None:
-        raise Forbidden("This needs a fresh second factor. Log in as a person.")
+        raise Forbidden("An API key cannot do this: it needs a fresh second factor. Log in.")
     age = timedelta(minutes=policy.step_up_max_age_minutes)
     if mfa_at is not None and now - mfa_at <= age:
         return
     if user.mfa_enabled_at is None:
         raise StepUpImpossible
     raise StepUpRequired(max_age_seconds=math.floor(age.total_seconds()))
+
+
+def find_obstacle(*, session: Session, now: datetime) -> DomainError | None:
+    """What keeps a person's session from what `require` guards; None: nothing, one query.
+
+    StepUpRequired where a code lifts it, FactorTooYoung or StepUpImpossible where none would.
+    """
+    try:
+        require(user=session.user, mfa_at=session.mfa_at, now=now)
+    except StepUpRequired as refusal:
+        return FactorTooYoung() if _is_older(session.pk, session.user) else refusal
+    except DomainError as refusal:
+        return refusal
+    return None
+
+
+def require_with(*, session: Session, code: str, actor: Actor, now: datetime) -> None:
+    """`require` for a person's session, which steps up with `code` if it has to and one is given.
+
+    Raises what both raise.
+    """
+    obstacle = find_obstacle(session=session, now=now)
+    if obstacle is None:
+        return
+    if not (code and isinstance(obstacle, StepUpRequired)):
+        raise obstacle
+    step_up(user=session.user, session_id=session.pk, code=code, actor=actor, now=now)
+    session.mfa_at = now
 
 
 def step_up(*, user: User, session_id: UUID, code: str, actor: Actor, now: datetime) -> datetime:
@@ -43,13 +72,18 @@ def step_up(*, user: User, session_id: UUID, code: str, actor: Actor, now: datet
     """
     if user.mfa_enabled_at is None:
         raise MfaNotEnabled
-    older = Session.objects.filter(pk=session_id, created_at__lte=user.mfa_enabled_at)
-    if older.exists():
+    if _is_older(session_id, user):
         raise FactorTooYoung
-    lockout.confirm_code(user=user, code=code, actor=actor, now=now)
+    attempt = Attempt(user=user, session_id=session_id, actor=actor, now=now)
+    lockout.confirm_code(attempt=attempt, code=code)
     _note(session_id, user, actor, now)
     policy = get_policy(organization_id=user.organization_id)
     return now + timedelta(minutes=policy.step_up_max_age_minutes)
+
+
+def _is_older(session_id: UUID, user: User) -> bool:
+    older = Session.objects.filter(pk=session_id, created_at__lte=user.mfa_enabled_at)
+    return older.exists()
 
 
 @transaction.atomic

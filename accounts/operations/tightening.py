@@ -8,6 +8,16 @@ from django.db.models import F
 from accounts.choices import Restriction, SessionKind
 from accounts.models import Session
 from accounts.selectors.policy import Policy, get_policy
+from preferences import operations as preferences
+
+
+def policy_to_open(*, organization_id: UUID) -> Policy:
+    """The policy for a session that the present transaction opens.
+
+    It stays in force until that ends: `tighten_sessions` of a change then finds the session.
+    """
+    preferences.hold(organization_id=organization_id)
+    return get_policy(organization_id=organization_id)
 
 
 def tighten_sessions(*, organization_id: UUID, now: datetime) -> None:

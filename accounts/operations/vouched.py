@@ -7,11 +7,10 @@ from django.db import transaction
 
 from accounts.errors import AccountDisabled
 from accounts.models import Session, User
-from accounts.operations import login, sessions
+from accounts.operations import login, sessions, tightening
 from accounts.operations.login import Awaited, Origin
 from accounts.operations.sessions import Opening
 from accounts.selectors import network
-from accounts.selectors.policy import get_policy
 
 
 @transaction.atomic
@@ -32,7 +31,7 @@ def enter(
     network.check(rules=rules, address=origin.ip_address)
     if mfa_at is None and user.mfa_enabled_at is not None:
         return login.await_factor(user=user, now=now, origin=origin, restriction="")
-    policy = get_policy(organization_id=user.organization_id)
+    policy = tightening.policy_to_open(organization_id=user.organization_id)
     opening = Opening(
         kind=origin.kind,
         actor=origin.person(user),
@@ -40,5 +39,6 @@ def enter(
         user_agent=origin.user_agent,
         mfa_at=mfa_at,
         restriction="" if mfa_at else policy.enrollment(user, now),
+        is_vouched=True,
     )
     return sessions.open_session(user=user, policy=policy, opening=opening, now=now)

@@ -41,7 +41,8 @@ class Policy:
     def restriction(self, user: User, now: datetime) -> str:
         """What a session of `user` is only for, a `Restriction`; "" for everything."""
         age = timedelta(days=self.password_max_age_days)
-        if age and user.password_changed_at + age <= now:
+        is_old = bool(age) and user.password_changed_at + age <= now
+        if is_old or user.password_is_temporary:
             return Restriction.PASSWORD
         return self.enrollment(user, now)
 
@@ -58,6 +59,14 @@ class Policy:
         """
         began = max(filter(None, [user.created_at, self.mfa_changed_at]))
         return began + timedelta(hours=self.mfa_grace_period_hours)
+
+
+def find_mfa_due(*, user: User) -> datetime | None:
+    """When `user` needs a second factor to log in; None: they have one, or need none. One query."""
+    policy = get_policy(organization_id=user.organization_id)
+    if not policy.mfa_required or user.mfa_enabled_at is not None:
+        return None
+    return policy.mfa_due_at(user)
 
 
 def get_policy(*, organization_id: UUID) -> Policy:

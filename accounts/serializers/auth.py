@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.choices import Restriction
 from accounts.models import User
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 FLAGS: Final[dict[str, str]] = {
     Restriction.PASSWORD: "password_expired",
@@ -63,7 +63,7 @@ class RegisterInput(serializers.Serializer[Any]):
     organization = serializers.SlugField(max_length=64, allow_blank=True, default="")
 
 
-class ChangePasswordInput(serializers.Serializer[Any]):
+class ChangePasswordInput(StrictInput[Any]):
     """`POST /auth/change-password`."""
 
     current_password = serializers.CharField(
@@ -79,10 +79,14 @@ class ProfileInput(serializers.Serializer[Any]):
 
 
 class UserOutput(RowOutput[User]):
-    """A person, to themselves."""
+    """A person, to themselves.
+
+    `mfa_due_at` is when they need a second factor to log in, if they need one and have none.
+    """
 
     role = serializers.CharField(read_only=True)
     mfa_enabled = serializers.BooleanField(source="has_mfa", read_only=True)
+    mfa_due_at = serializers.DateTimeField(allow_null=True, read_only=True)
 
     class Meta:
         model = User
@@ -93,6 +97,7 @@ class UserOutput(RowOutput[User]):
             "role",
             "is_active",
             "mfa_enabled",
+            "mfa_due_at",
             "organization_id",
             "created_at",
         ]

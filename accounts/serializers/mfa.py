@@ -4,8 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from kernel.http.shapes import StrictInput
 
-class CodeInput(serializers.Serializer[Any]):
+
+class CodeInput(StrictInput[Any]):
     """A code of the authenticator, or a backup code."""
 
     code = serializers.CharField(max_length=32)

@@ -6,10 +6,10 @@ from rest_framework import serializers
 
 from accounts.choices import UserRole
 from accounts.models import User
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 
-class PersonInput(serializers.Serializer[Any]):
+class PersonInput(StrictInput[Any]):
     """`POST /admin/users`; `role` is the name of any role of the organization."""
 
     email = serializers.EmailField(max_length=254)
@@ -18,12 +18,27 @@ class PersonInput(serializers.Serializer[Any]):
     role = serializers.CharField(max_length=100, default=UserRole.VIEWER.value)
 
 
-class PersonChange(serializers.Serializer[Any]):
+class PersonChange(StrictInput[Any]):
     """`PATCH /admin/users/{id}`."""
 
     full_name = serializers.CharField(max_length=255, allow_blank=True, required=False)
     is_active = serializers.BooleanField(required=False)
     role = serializers.CharField(max_length=100, required=False)
+
+
+class PasswordResetInput(StrictInput[Any]):
+    """`POST /admin/users/{id}/reset-password`; without a password one is made up."""
+
+    password = serializers.CharField(
+        max_length=1024, trim_whitespace=False, allow_blank=True, default="", write_only=True
+    )
+
+
+class PasswordResetOutput(serializers.Serializer[Any]):
+    """The password that was made up, this once; null for one that was sent."""
+
+    password = serializers.CharField(allow_null=True)
+    must_change = serializers.BooleanField()
 
 
 class PersonOutput(RowOutput[User]):

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import Role, RoleAssignment
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 
 class PermissionOutput(serializers.Serializer[Any]):
@@ -16,7 +16,7 @@ class PermissionOutput(serializers.Serializer[Any]):
     description = serializers.CharField()
 
 
-class RoleInput(serializers.Serializer[Any]):
+class RoleInput(StrictInput[Any]):
     """`POST /roles`; whether a role is built in is never the client's to say."""
 
     name = serializers.CharField(max_length=100)
@@ -26,7 +26,7 @@ class RoleInput(serializers.Serializer[Any]):
     )
 
 
-class RoleChange(serializers.Serializer[Any]):
+class RoleChange(StrictInput[Any]):
     """`PATCH /roles/{id}`; `permissions` are the whole set."""
 
     name = serializers.CharField(max_length=100, required=False)
@@ -36,7 +36,7 @@ class RoleChange(serializers.Serializer[Any]):
     )
 
 
-class RolePermissionsInput(serializers.Serializer[Any]):
+class RolePermissionsInput(StrictInput[Any]):
     """`PUT /roles/{id}/permissions`: the whole set."""
 
     permissions = serializers.ListField(child=serializers.CharField(max_length=64), max_length=500)
@@ -60,7 +60,7 @@ class RoleOutput(RowOutput[Role]):
         ]
 
 
-class UserRoleInput(serializers.Serializer[Any]):
+class UserRoleInput(StrictInput[Any]):
     """`POST /user-roles`; without a scope: for everything."""
 
     user_id = serializers.UUIDField()

@@ -1,17 +1,15 @@
 """Wire shapes of the security policy and of IP rules (contract 003 B17)."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 
 from accounts.choices import IpAction
 from accounts.models import IpRule
 from accounts.selectors.security_policy import METHODS
+from kernel.http.shapes import StrictInput
 
-_NO_SUCH_FIELD: Final = ErrorDetail("There is no such field.", "unknown")
 _whole = partial(serializers.IntegerField, required=False, allow_null=True)
 _flag = partial(serializers.BooleanField, required=False, allow_null=True)
 
@@ -82,20 +80,7 @@ class SecurityOutput(serializers.Serializer[None]):
     rate_limits = RateLimitsOutput()
 
 
-class Partial(serializers.Serializer[None]):
-    """Fields that may be left out; one that is unknown is refused.
-
-    A slip of the pen must not pass for a stricter policy.
-    """
-
-    def to_internal_value(self, data: Any) -> Any:
-        """As DRF's; raises ValidationError for a field that does not exist."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(map(str, data)) - {*self.fields})):
-            raise serializers.ValidationError({unknown[0]: _NO_SUCH_FIELD})
-        return super().to_internal_value(data)
-
-
-class PasswordPolicyInput(Partial):
+class PasswordPolicyInput(StrictInput[None]):
     """The fields that are to change; null resets one."""
 
     min_length = _whole()
@@ -107,7 +92,7 @@ class PasswordPolicyInput(Partial):
     history_count = _whole()
 
 
-class MfaPolicyInput(Partial):
+class MfaPolicyInput(StrictInput[None]):
     """The same; `methods` is what the hub knows and cannot be changed."""
 
     enabled = _flag()
@@ -115,14 +100,14 @@ class MfaPolicyInput(Partial):
     grace_period_hours = _whole()
 
 
-class StepUpPolicyInput(Partial):
+class StepUpPolicyInput(StrictInput[None]):
     """The same."""
 
     enabled = _flag()
     max_age_minutes = _whole()
 
 
-class SessionPolicyInput(Partial):
+class SessionPolicyInput(StrictInput[None]):
     """The same."""
 
     max_duration_hours = _whole()
@@ -130,26 +115,26 @@ class SessionPolicyInput(Partial):
     max_concurrent_sessions = _whole()
 
 
-class LockoutPolicyInput(Partial):
+class LockoutPolicyInput(StrictInput[None]):
     """The same."""
 
     threshold = _whole()
     minutes = _whole()
 
 
-class RegistrationPolicyInput(Partial):
+class RegistrationPolicyInput(StrictInput[None]):
     """The same."""
 
     enabled = _flag()
 
 
-class RateLimitsInput(Partial):
+class RateLimitsInput(StrictInput[None]):
     """The same."""
 
     per_user_per_minute = _whole()
 
 
-class SecurityInput(Partial):
+class SecurityInput(StrictInput[None]):
     """The sections and fields that are to change."""
 
     password_policy = PasswordPolicyInput(required=False)
@@ -191,7 +176,7 @@ class IpRulesOutput(serializers.Serializer[Any]):
     items = IpRuleOutput(many=True)
 
 
-class IpRuleInput(serializers.Serializer[None]):
+class IpRuleInput(StrictInput[None]):
     """The same, from outside."""
 
     cidr = serializers.CharField(max_length=64)
@@ -201,7 +186,7 @@ class IpRuleInput(serializers.Serializer[None]):
     )
 
 
-class IpRulesInput(serializers.Serializer[None]):
+class IpRulesInput(StrictInput[None]):
     """The whole list, in order; a bare array is understood too."""
 
     items = IpRuleInput(many=True)

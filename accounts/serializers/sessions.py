@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.choices import READ_SCOPE
 from accounts.models import ApiKey, Session
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 
 class SessionOutput(RowOutput[Session]):
@@ -32,7 +32,7 @@ class SessionOutput(RowOutput[Session]):
         ]
 
 
-class ApiKeyInput(serializers.Serializer[Any]):
+class ApiKeyInput(StrictInput[Any]):
     """`POST /security/api-keys`; scopes are `read`, `write`, or keys of the catalogue."""
 
     name = serializers.CharField(max_length=255)

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.choices import API_KEYS
+from accounts.errors import TooManyKeys
 from accounts.models import ApiKey
 from accounts.operations import api_keys
 from accounts.selectors import keys
@@ -31,6 +32,8 @@ class ApiKeyViewSet(HubViewSet):
     http_method_names = ["get", "post", "delete"]
     permissions: ClassVar = {"list": PERSON, "create": API_KEYS, "destroy": PERSON}
     step_up: ClassVar = frozenset({"create"})
+    secret_actions = frozenset({"create"})
+    refusals: ClassVar = {"create": (TooManyKeys,)}
 
     def find_subject(self, subject_id: UUID) -> ApiKey:
         """The key of a detail route."""
@@ -43,7 +46,6 @@ class ApiKeyViewSet(HubViewSet):
     @extend_schema(request=ApiKeyInput, responses={201: NewApiKeyOutput})
     def create(self, request: Request) -> Response:
         """Make a key; it is in this answer and in no other."""
-        self.one_time_secret = True
         made = api_keys.create_key(
             user=caller(request), **self.read(ApiKeyInput), actor=self.actor, now=clock.now()
         )

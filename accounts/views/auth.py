@@ -9,10 +9,24 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.choices import Restriction
+from accounts.errors import (
+    AccountDisabled,
+    AccountLocked,
+    AddressRefused,
+    CredentialsRefused,
+    EmailTaken,
+    PasswordRefused,
+    RefreshReused,
+    RegistrationClosed,
+    SecondFactorRefused,
+    TokenRefused,
+)
 from accounts.models import User
 from accounts.operations import login, passwords, profile, registration, sessions
 from accounts.operations.login import Awaited, Origin
 from accounts.operations.sessions import Tokens
+from accounts.selectors import policy
 from accounts.serializers.auth import (
     ChangePasswordInput,
     DetailOutput,
@@ -40,6 +54,18 @@ class PublicAuthViewSet(HubViewSet):
     permission_classes = [AllowAny]
     one_time_secret = True
     rate_limits: ClassVar = {"login": "login", "verify_mfa": "login", "register": "register"}
+    refusals: ClassVar = {
+        "login": (CredentialsRefused, AccountDisabled, AddressRefused, AccountLocked),
+        "verify_mfa": (
+            TokenRefused,
+            SecondFactorRefused,
+            AccountDisabled,
+            AddressRefused,
+            AccountLocked,
+        ),
+        "refresh": (TokenRefused, RefreshReused, AddressRefused),
+        "register": (RegistrationClosed, AddressRefused, EmailTaken),
+    }
 
     @extend_schema(
         request=LoginInput,
@@ -106,12 +132,21 @@ class ProfileViewSet(HubViewSet):
         "logout": PERSON,
         "change_password": PERSON,
     }
+    lifts: ClassVar = {
+        "change_password": frozenset({Restriction.PASSWORD}),
+        "logout": frozenset(Restriction),
+    }
+    refusals: ClassVar = {"change_password": (PasswordRefused, AccountLocked)}
+    # Its body holds passwords: nothing of it is kept.
+    secret_actions = frozenset({"change_password"})
     detail = False
 
     @extend_schema(responses={200: UserOutput})
     def retrieve(self, request: Request) -> Response:
         """Who the token stands for."""
-        return Response(UserOutput(caller(request)).data)
+        user, known = caller(request), request.caller  # type: ignore[attr-defined]
+        user.mfa_due_at = None if known.mfa_at else policy.find_mfa_due(user=user)
+        return Response(UserOutput(user).data)
 
     @extend_schema(request=ProfileInput, responses={200: UserOutput})
     def update(self, request: Request) -> Response:
@@ -135,7 +170,6 @@ class ProfileViewSet(HubViewSet):
     @extend_schema(request=ChangePasswordInput, responses={200: DetailOutput})
     def change_password(self, request: Request) -> Response:
         """Set a new password; every other session of the caller ends."""
-        self.one_time_secret = True  # its body holds passwords: nothing of it is kept
         passwords.change_password(
             user=caller(request),
             session_id=request.session_id,  # type: ignore[attr-defined]
@@ -161,5 +195,6 @@ def _origin(request: Request) -> Origin:
 
 def _answer(tokens: Tokens) -> Response:
     tenancy.enter(tokens.user.organization_id)
+    tokens.user.mfa_due_at = policy.find_mfa_due(user=tokens.user)
     shown: Any = TokensOutput(tokens)
     return Response(shown.data)

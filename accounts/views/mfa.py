@@ -6,6 +6,15 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.choices import Restriction
+from accounts.errors import (
+    AccountLocked,
+    CodeRefused,
+    FactorTooYoung,
+    MfaAlreadyEnabled,
+    MfaNotEnabled,
+    PasswordRefused,
+)
 from accounts.operations import mfa, stepup
 from accounts.serializers.auth import DetailOutput
 from accounts.serializers.mfa import (
@@ -33,6 +42,17 @@ class MfaViewSet(HubViewSet):
         "renew_backup_codes": PERSON,
         "freshen": PERSON,
     }
+    lifts: ClassVar = {
+        "begin": frozenset({Restriction.MFA}),
+        "verify": frozenset({Restriction.MFA}),
+    }
+    refusals: ClassVar = {
+        "begin": (MfaAlreadyEnabled,),
+        "verify": (CodeRefused, MfaAlreadyEnabled, MfaNotEnabled, AccountLocked),
+        "disable": (PasswordRefused, CodeRefused, MfaNotEnabled, AccountLocked),
+        "renew_backup_codes": (PasswordRefused, CodeRefused, MfaNotEnabled, AccountLocked),
+        "freshen": (CodeRefused, MfaNotEnabled, AccountLocked, FactorTooYoung),
+    }
     detail = False
     one_time_secret = True
 
@@ -59,6 +79,7 @@ class MfaViewSet(HubViewSet):
         """Turn it off, with both factors."""
         mfa.disable(
             user=caller(request),
+            session_id=request.session_id,  # type: ignore[attr-defined]
             **self.read(PasswordAndCodeInput),
             actor=self.actor,
             now=clock.now(),
@@ -70,6 +91,7 @@ class MfaViewSet(HubViewSet):
         """New backup codes; those of before are gone."""
         codes = mfa.renew_backup_codes(
             user=caller(request),
+            session_id=request.session_id,  # type: ignore[attr-defined]
             **self.read(PasswordAndCodeInput),
             actor=self.actor,
             now=clock.now(),

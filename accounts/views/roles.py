@@ -11,6 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.choices import SCOPE_KEYS
+from accounts.errors import (
+    AlreadyGranted,
+    Escalation,
+    LastHolder,
+    RoleNameTaken,
+    SystemRole,
+)
 from accounts.filters import UserRoleFilter
 from accounts.models import Role, RoleAssignment, User
 from accounts.operations import grants, roles
@@ -67,6 +74,12 @@ class RoleViewSet(HubViewSet):
         "destroy": "role.edit",
     }
     step_up: ClassVar = frozenset({"create", "partial_update", "set_permissions", "destroy"})
+    refusals: ClassVar = {
+        "create": (RoleNameTaken, Escalation),
+        "partial_update": (RoleNameTaken, SystemRole, Escalation, LastHolder),
+        "set_permissions": (Escalation, LastHolder),
+        "destroy": (SystemRole, LastHolder),
+    }
 
     def find_subject(self, subject_id: UUID) -> Role:
         """The role of a detail route."""
@@ -142,6 +155,7 @@ class UserRoleViewSet(HubViewSet):
         "destroy": "user_role.edit",
     }
     step_up: ClassVar = frozenset({"create", "destroy"})
+    refusals: ClassVar = {"create": (AlreadyGranted, Escalation), "destroy": (LastHolder,)}
 
     def find_subject(self, subject_id: UUID) -> RoleAssignment:
         """The assignment of a detail route."""

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.choices import SECURITY
+from accounts.errors import RulesLockOut
 from accounts.models import IpRule
 from accounts.operations import network, security_policy
 from accounts.selectors import network as rules
@@ -86,6 +87,7 @@ class IpRuleViewSet(HubViewSet):
     serializer_class = IpRuleOutput
     permissions: ClassVar = {"list": SECURITY, "replace": SECURITY}
     step_up: ClassVar = frozenset({"replace"})
+    refusals: ClassVar = {"replace": (RulesLockOut,)}
     detail = False
 
     def list(self, request: Request) -> Response:

@@ -19,6 +19,9 @@ PAGE: Final = 1000
 MOST: Final = 20_000
 # A sealer that is further behind than this is not running.
 SEALED_WITHIN: Final = timedelta(seconds=60)
+# A checkpoint is signed after so many rows, or for the first one that comes after so long.
+CHECKPOINT_ROWS: Final = 1000
+CHECKPOINT_EVERY: Final = timedelta(minutes=10)
 PLATFORM: Final = UUID(int=0)
 # 1 hashed a JSON list without the status; 2 hashes the canonical JSON of `content_of`.
 HASH_VERSION: Final = 2
@@ -28,7 +31,8 @@ HASH_VERSION: Final = 2
 class Fault:
     """The first row at which a chain is not what it says.
 
-    Kinds: `broken`, `missing`, `unsealed`, and `forged` for a checkpoint.
+    Kinds: `broken`, `missing`, `unsealed`, `forged` for a checkpoint, and `unanchored` for rows
+    whose hashes fit, but that no checkpoint attests.
     """
 
     organization_id: UUID
@@ -42,8 +46,8 @@ class Fault:
 class Verdict:
     """The outcome for one organization: how many rows were checked, and the first fault.
 
-    The rows are those from `first` on; `checkpoints` of them have a good signature. `next` is where
-    to go on if there was more than one call may check.
+    The rows are those from `first` on; `checkpoints` of them have a good signature, and attest
+    themselves and all before. `next` is where to go on if there was more than one call may check.
     """
 
     organization_id: UUID
@@ -107,7 +111,7 @@ def verify_all(*, now: datetime) -> Iterator[Verdict]:
 def find_head(*, organization_id: UUID) -> AuditChain:
     """The head of a chain; of an empty one it is at 0."""
     found = AuditChain.objects.filter(pk=organization_id).first()
-    return found or AuditChain(organization_id=organization_id, position=0)
+    return found or AuditChain(organization_id=organization_id, position=0, checkpointed_position=0)
 
 
 def verify_recent(*, organization_id: UUID, now: datetime) -> Verdict:
@@ -133,10 +137,15 @@ def verify(
         lost = _missing(organization_id, first - 1)
         return Verdict(organization_id, 0, lost, first, head.position)
     walk = _Walk(head, first - 1, tip, checkpoints.public_keys())
-    fault = walk.go(most)
+    fault = walk.begin() or walk.go(most)
     is_over = most is None or walk.checked < most or walk.position >= head.position
     if fault is None and is_over:
-        fault = _check_end(head, walk.position) or _overdue(organization_id, now)
+        fault = (
+            _check_end(head, walk.position)
+            or _check_signing(head, now)
+            or _overdue(organization_id, now)
+            or _check_anchor(walk, first)
+        )
     return Verdict(
         organization_id,
         walk.checked,
@@ -158,6 +167,18 @@ class _Walk:
     keys: Mapping[str, bytes]
     checked: int = 0
     checkpoints: int = 0
+    anchor: int = 0  # position of the last good checkpoint
+
+    def begin(self) -> Fault | None:
+        """Whether the row before the first is attested, if there is a checkpoint of it."""
+        if self.position == 0:
+            return None
+        event = AuditEvent.objects.get(
+            organization_id=self.head.organization_id, position=self.position
+        )
+        signed = _signed(event.organization_id, [event]).get(self.position)
+        self.anchor = self.position if signed else 0
+        return _check_checkpoint(signed, event, self.keys)
 
     def go(self, most: int | None) -> Fault | None:
         """To the first fault, the end, or `most` rows further."""
@@ -181,7 +202,8 @@ class _Walk:
         if fault is None:
             self.position, self.tip = self.position + 1, event.hash
             self.checked += 1
-            self.checkpoints += checkpoint is not None
+            if checkpoint is not None:
+                self.checkpoints, self.anchor = self.checkpoints + 1, self.position
         return fault
 
 
@@ -251,6 +273,37 @@ def _check_end(head: AuditChain, position: int) -> Fault | None:
     if position > find_head(organization_id=head.organization_id).position:
         return _altered_head(head.organization_id, position)
     return None
+
+
+def _check_signing(head: AuditChain, now: datetime) -> Fault | None:
+    """What the head says of its newest checkpoint; the hub's role can write both columns."""
+    position, at = head.checkpointed_position, head.checkpointed_at
+    if at is not None and at - now >= CHECKPOINT_EVERY:
+        sentence = (
+            f"The chain names {at:%Y-%m-%d %H:%M:%S} as the time of its last checkpoint, which is"
+            " still to come: that did not come from the hub, or its clock was wrong."
+        )
+    elif position and not checkpoints.exists(organization_id=head.pk, position=position):
+        sentence = f"The chain names a checkpoint at position {position}, where there is none."
+    else:
+        return None
+    return Fault(head.organization_id, position, None, "forged", sentence)
+
+
+def _check_anchor(walk: "_Walk", first: int) -> Fault | None:
+    """Whoever owns the database can hash all rows anew, but not sign them.
+
+    Rows behind the newest checkpoint are not signed yet; a part that begins in the middle of the
+    chain may be of them alone.
+    """
+    if walk.anchor or not walk.checked or (first > 1 and walk.checked < 2 * CHECKPOINT_ROWS):
+        return None
+    sentence = (
+        f"The hashes of rows {first} to {walk.position} fit, but no checkpoint attests them:"
+        " whoever owns the database could have written them."
+        " Check that a worker and the scheduler run."
+    )
+    return Fault(walk.head.organization_id, walk.position, None, "unanchored", sentence)
 
 
 def _missing(organization_id: UUID, position: int) -> Fault:

@@ -105,6 +105,12 @@ def list_checkpoints(*, organization_id: UUID) -> QuerySet[AuditCheckpoint]:
     )
 
 
+def exists(*, organization_id: UUID, position: int) -> bool:
+    """Whether there is a checkpoint at `position`."""
+    rows = AuditCheckpoint.objects.filter(organization_id=organization_id, position=position)
+    return rows.exists()
+
+
 def find_first(*, organization_id: UUID, position: int) -> AuditCheckpoint | None:
     """The first checkpoint at `position` or behind it."""
     rows = AuditCheckpoint.objects.filter(organization_id=organization_id, position__gte=position)

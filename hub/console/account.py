@@ -47,6 +47,8 @@ class Page:
             user_id=self.user.pk,
         )
         is_restricted = self.session.restriction != ""
+        key_form = forms.KeyForm()
+        key_form.ask(self.obstacle)
         context = {
             **self._context,
             "title": "Account",
@@ -56,6 +58,7 @@ class Page:
             "policy": policy,
             "must_change_password": self.session.restriction == Restriction.PASSWORD,
             "must_enrol": self.session.restriction == Restriction.MFA,
+            "too_young": _is_too_young(self.session),
             "enrollment": mfa.find_enrollment(user=self.user),
             "sessions": [] if is_restricted else list(alive[:LISTED]),
             "keys": list(keys.list_own(user_id=self.user.pk)[:LISTED]),
@@ -64,7 +67,7 @@ class Page:
             "confirm_form": forms.ConfirmForm(),
             "codes_form": forms.BothForm(auto_id="codes_%s"),
             "off_form": forms.BothForm(auto_id="off_%s"),
-            "key_form": forms.KeyForm(),
+            "key_form": key_form,
             **once,
         }
         return TemplateResponse(self.request, TEMPLATE, context)
@@ -75,21 +78,37 @@ class Page:
             raise Http404
         kind, action = ACTIONS[name]
         form = kind(self.request.POST)
+        if isinstance(form, forms.KeyForm):
+            form.ask(self.obstacle)
         if not form.is_valid():
             for wrong in form.errors.values():
                 messages.error(self.request, " ".join(map(str, wrong)))
-            return redirect("admin:account")
+            return self._again(form)
         try:
             answer = action(self, object_id=object_id, **form.cleaned_data)
         except DomainError as refusal:
             words = [str(field["message"]) for field in refusal.fields]
             messages.error(self.request, " ".join(words) or refusal.detail)
-            return redirect("admin:account")
+            return self._again(form)
         return answer or redirect("admin:account")
+
+    def _again(self, form: Form) -> HttpResponse:
+        """The page after a refusal; a form without secrets keeps what was typed."""
+        if isinstance(form, forms.KeyForm) and self.user.has_perm(API_KEYS):
+            form.ask(self.obstacle)
+            return self.show(key_form=form)
+        return redirect("admin:account")
 
     def say(self, sentence: str) -> None:
         """Tell the person what was done."""
         messages.success(self.request, sentence)
+
+    @property
+    def obstacle(self) -> DomainError | None:
+        """What a new key needs beside its form."""
+        if not self.user.has_perm(API_KEYS):
+            return None
+        return stepup.find_obstacle(session=self.session, now=clock.now())
 
     @property
     def whose(self) -> dict[str, Any]:
@@ -127,20 +146,16 @@ def _confirm_mfa(page: Page, *, code: str, **_: Any) -> HttpResponse | None:
 
 
 def _disable_mfa(page: Page, *, password: str, code: str, **_: Any) -> HttpResponse | None:
-    mfa.disable(**page.whose, password=password, code=code)
+    mfa.disable(**page.whose, session_id=page.session.pk, password=password, code=code)
     page.say("The second factor is off.")
     return None
 
 
 def _renew_codes(page: Page, *, password: str, code: str, **_: Any) -> HttpResponse | None:
-    codes = mfa.renew_backup_codes(**page.whose, password=password, code=code)
+    codes = mfa.renew_backup_codes(
+        **page.whose, session_id=page.session.pk, password=password, code=code
+    )
     return page.show(backup_codes=codes)
-
-
-def _step_up(page: Page, *, code: str, **_: Any) -> HttpResponse | None:
-    stepup.step_up(**page.whose, session_id=page.session.pk, code=code)
-    page.say("Confirmed. Now do what you were about to do.")
-    return None
 
 
 def _end_session(page: Page, *, object_id: UUID | None, **_: Any) -> HttpResponse | None:
@@ -156,14 +171,15 @@ def _end_session(page: Page, *, object_id: UUID | None, **_: Any) -> HttpRespons
 
 
 def _make_key(
-    page: Page, *, name: str, scopes: list[str], days: int, **_: Any
+    page: Page, *, name: str, scopes: list[str], days: int, fresh_code: str = "", **_: Any
 ) -> HttpResponse | None:
     if not page.user.has_perm(API_KEYS):
         raise Http404
-    now = clock.now()
-    stepup.require(user=page.user, mfa_at=page.session.mfa_at, now=now)
+    whose = page.whose
+    actor, now = whose["actor"], whose["now"]
+    stepup.require_with(session=page.session, code=fresh_code, actor=actor, now=now)
     expires_at = now + timedelta(days=days)
-    made = api_keys.create_key(**page.whose, name=name, scopes=scopes, expires_at=expires_at)
+    made = api_keys.create_key(**whose, name=name, scopes=scopes, expires_at=expires_at)
     return page.show(new_key=made.key)
 
 
@@ -175,6 +191,12 @@ def _revoke_key(page: Page, *, object_id: UUID | None, **_: Any) -> HttpResponse
     )
     page.say("The key was revoked.")
     return None
+
+
+def _is_too_young(session: Session) -> bool:
+    """Whether the second factor is younger than the login, so that no code of it counts here."""
+    enabled_at = session.user.mfa_enabled_at
+    return enabled_at is not None and session.created_at <= enabled_at
 
 
 def _renewed(page: Page) -> Page:
@@ -190,7 +212,6 @@ ACTIONS: Final[dict[str, tuple[type[Form], Callable[..., HttpResponse | None]]]]
     "mfa-confirm": (forms.ConfirmForm, _confirm_mfa),
     "mfa-disable": (forms.BothForm, _disable_mfa),
     "mfa-codes": (forms.BothForm, _renew_codes),
-    "step-up": (forms.ConfirmForm, _step_up),
     "session-end": (Form, _end_session),
     "key-make": (forms.KeyForm, _make_key),
     "key-revoke": (Form, _revoke_key),

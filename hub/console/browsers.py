@@ -19,8 +19,8 @@ from accounts.errors import AddressRefused
 from accounts.models import Session
 from accounts.operations import console
 from accounts.operations.login import Awaited, Origin
+from hub.console import refusals
 from kernel import clock, tenancy
-from kernel.http import problems
 
 CONSOLE: Final = "/admin"
 SESSION: Final = "session_id"
@@ -43,8 +43,8 @@ class Browsers(AuthenticationMiddleware):
         try:
             session = _find(request)
         except AddressRefused as refusal:
-            return problems.answer(
-                request, status=refusal.status, code=refusal.code, detail=refusal.detail
+            return refusals.page(
+                request, status=refusal.status, title="Not allowed", sentence=refusal.detail
             )
         if session is None:
             return None

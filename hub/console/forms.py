@@ -13,6 +13,7 @@ from accounts.operations import login
 from accounts.operations.login import Awaited
 from hub.console import browsers
 from kernel import clock
+from kernel.admin_forms import FreshFactor
 from kernel.errors import DomainError
 
 
@@ -105,7 +106,7 @@ class BothForm(forms.Form):
     code = _code()
 
 
-class KeyForm(forms.Form):
+class KeyForm(FreshFactor, forms.Form):
     """A new API key; scopes are separated by blanks or commas."""
 
     name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget())

@@ -6,7 +6,6 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
-from django.utils.text import format_lazy
 
 
 def _page(title: str, icon: str, page: str, permission: str) -> dict[str, Any]:
@@ -63,12 +62,7 @@ MENU: Final[list[dict[str, Any]]] = [
             _page("Usage", "payments", "cost_usagerecord", "cost.read"),
             _page("Audit", "verified_user", "audit_auditevent", "audit.read"),
             _page("Audit checkpoints", "signature", "audit_auditcheckpoint", "audit.read"),
-            {
-                "title": "Audit export",
-                "icon": "download",
-                "link": format_lazy("{}#/audit-events/audit_event_export", reverse_lazy("swagger")),
-                "permission": _holders_of("audit.export"),
-            },
+            _place("Audit export", "download", "audit_export", "audit.export"),
             _page("Events", "bolt", "events_outboxevent", "event.read"),
         ],
     },

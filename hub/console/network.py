@@ -15,18 +15,23 @@ from accounts.choices import IpAction
 from accounts.models import IpRule
 from accounts.operations import network
 from accounts.selectors import network as selectors
+from kernel.admin_forms import FreshFactor
 from kernel.errors import DomainError
 
 Write = Callable[..., None]
+Obstacle = Callable[[], DomainError | None]
 TEMPLATE: Final = "console/ip_rules.html"
 LONGEST: Final = 255
 
 
-def rules_page(request: HttpRequest, *, write: Write, context: Mapping[str, Any]) -> HttpResponse:
+def rules_page(
+    request: HttpRequest, *, write: Write, find_obstacle: Obstacle, context: Mapping[str, Any]
+) -> HttpResponse:
     """The rules, and replacing them."""
     user: Any = request.user
     rules = list(selectors.list_rules(organization_id=user.organization_id))
     form = RulesForm(request.POST or None, initial={"rules": _written(rules)})
+    form.ask(find_obstacle())
     if request.method == "POST" and form.is_valid() and _replace(form, write):
         messages.success(request, "Saved. The rules count from now on.")
         return redirect("admin:ip_rules")
@@ -39,7 +44,7 @@ def rules_page(request: HttpRequest, *, write: Write, context: Mapping[str, Any]
     return TemplateResponse(request, TEMPLATE, shown)
 
 
-class RulesForm(forms.Form):
+class RulesForm(FreshFactor, forms.Form):
     """`allow 10.0.0.0/8 the office`, one to a line."""
 
     rules = forms.CharField(
@@ -77,6 +82,8 @@ def _replace(form: RulesForm, write: Write) -> bool:
     try:
         write(network.replace_rules, rules=rules)
     except DomainError as error:
+        if form.refuse_factor(error):
+            return False
         for fault in error.fields:
             place = str(fault["field"]).split(".")
             named = f"{rules[int(place[1])]['cidr']}: " if place[1:] else ""

@@ -16,6 +16,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from hub.console import sections
+from kernel.admin_forms import CODE, FreshFactor
 from kernel.errors import DomainError
 from preferences import operations
 from preferences.choices import CATEGORIES, Setting, catalogue
@@ -23,14 +25,28 @@ from preferences.selectors import values
 from preferences.selectors.values import Values
 
 Write = Callable[..., None]
+Obstacle = Callable[[], DomainError | None]
 TEMPLATE: Final = "console/settings.html"
 FORGET: Final = "forget-"
-SPELLED: Final = {"api": "API", "mfa": "MFA", "openai": "OpenAI", "smtp": "SMTP"}
-TITLES: Final = {"llm": "Models", "email": "Mail"}
+SPELLED: Final = {
+    "api": "API",
+    "mfa": "MFA",
+    "oidc": "OIDC",
+    "openai": "OpenAI",
+    "smtp": "SMTP",
+    "url": "URL",
+    "id": "ID",
+}
+TITLES: Final = {"llm": "Models", "email": "Mail", "security": "Security policy"}
 
 
 def category_page(
-    request: HttpRequest, category: str, *, write: Write, context: Mapping[str, Any]
+    request: HttpRequest,
+    category: str,
+    *,
+    write: Write,
+    find_obstacle: Obstacle,
+    context: Mapping[str, Any],
 ) -> HttpResponse:
     """The settings of a category that the caller may change, and changing them."""
     user: Any = request.user
@@ -43,6 +59,7 @@ def category_page(
         return redirect("admin:settings", next(iter(open_to_caller)))
     found = values.read(organization_id=user.organization_id)
     form = SettingsForm(open_to_caller[category], found, request.POST or None)
+    form.ask(find_obstacle())
     if request.method == "POST" and form.is_valid() and _save(form, write):
         messages.success(request, "Saved. It counts from now on.")
         return redirect("admin:settings", category)
@@ -69,7 +86,7 @@ class LinesField(forms.Field):
         return before != self.to_python(data)
 
 
-class SettingsForm(forms.Form):
+class SettingsForm(FreshFactor, forms.Form):
     """A field for each setting; `changes` are those that were touched.
 
     What a person did not touch is not written, so that a page that is open for long brings back
@@ -88,10 +105,21 @@ class SettingsForm(forms.Form):
                     widget=UnfoldBooleanSwitchWidget(),
                 )
 
+    @property
+    def sections(self) -> list[sections.Section]:
+        """The fields under their headings."""
+        fields = {
+            name: [self[field] for field in (name, FORGET + name) if field in self.fields]
+            for name in self._settings
+        }
+        return sections.divide(list(self._settings.values()), fields)
+
     def changes(self) -> dict[str, Any]:
         """New values by key; None for the default."""
         changed: dict[str, Any] = {}
         for name in self.changed_data:
+            if name == CODE:
+                continue
             bare = name.removeprefix(FORGET)
             if name != bare:
                 changed[self._settings[bare].key] = None
@@ -102,6 +130,8 @@ class SettingsForm(forms.Form):
 
     def refuse(self, error: DomainError) -> None:
         """Show a refusal beside its field."""
+        if self.refuse_factor(error):
+            return
         for fault in error.fields:
             self.add_error(str(fault["field"]).partition(".")[2], str(fault["message"]))
         if not error.fields:
@@ -135,6 +165,8 @@ def _open_to(user: Any) -> dict[str, list[Setting]]:
 def _words(name: str) -> str:
     """`openai_api_key` as "OpenAI API key"."""
     words = [SPELLED.get(word, word) for word in name.split("_")]
+    if words[-1] in sections.UNITS:
+        words[-1] = f"({words[-1]})"
     return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
 

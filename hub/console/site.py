@@ -15,6 +15,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts.models import Session, User
 from accounts.operations import sessions
 from accounts.operations.login import Awaited
+from accounts.selectors import sessions as selectors
 from hub.console import account, administration, browsers, forms, overview, single_sign_on
 from kernel import clock
 from kernel.admin import ConsoleAdmin
@@ -36,6 +37,14 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no typ
         """Whether the caller may look at the console at all."""
         user = request.user
         return isinstance(user, User) and user.is_active and user.organization.is_active
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page shows; a query more for somebody who must set up a second factor soon."""
+        found: dict[str, Any] = super().each_context(request)
+        session: Session | None = getattr(request, "console_session", None)
+        if session is not None:
+            found["mfa_due_at"] = selectors.find_mfa_due(session=session, now=clock.now())
+        return found
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

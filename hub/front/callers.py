@@ -19,7 +19,7 @@ from accounts.operations import callers as known
 from accounts.selectors import keys, network, rights, sessions
 from events import choices
 from kernel.errors import Forbidden
-from kernel.http import addresses
+from kernel.http import addresses, limits
 from kernel.http.headers import CHALLENGE
 
 # What the doors ask for: `/ws`, and the stream of a task.
@@ -45,6 +45,8 @@ class Caller:
     address: str
     doors: frozenset[str]
     readable: frozenset[str]
+    # Requests a minute, and who has them: the person or the key.
+    budget: limits.Budget
 
 
 def authenticate(*, token: str, address: str, now: datetime) -> tuple[Caller, datetime]:
@@ -70,6 +72,7 @@ def identify(*, token: str, address: str, now: datetime) -> tuple[Caller, dateti
         user.organization_id,
         address,
         *_readable(user.rights),
+        limits.of_caller(actor=found.actor(), most=found.rate_limit),
     )
     if found.key_id is not None:
         return caller, now + WITHOUT_END

@@ -4,11 +4,11 @@ Here and not in Django: who reads slowly holds neither a thread nor a database c
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 import orjson
@@ -24,27 +24,25 @@ from accounts.selectors import network
 from audit import operations as audit
 from audit.filters import SpanQuery
 from audit.selectors.exports import Export
-from hub.front import database, long_answers
+from hub.front import browsers, database, long_answers
 from hub.front.callers import address_of, bearer_token
+from hub.front.places import Places
+from hub.front.protocol import STEADY
+from hub.front.tolls import Toll
 from kernel import clock, tenancy
 from kernel.actors import Actor
 from kernel.errors import DomainError, Forbidden, Unavailable
+from kernel.http import limits
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 PERMISSION: Final = "audit.export"
-# Each reads the database as fast as its client takes what it reads.
-MOST: Final = 32
 TRIES: Final = 5
 PAUSE_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
-
-
-class TooManyExports(DomainError):
-    """The process has as many exports under way as it bears."""
-
-    code = "audit.too_many_exports"
-    status = 429
-    message = "Too many exports are under way. Try again in a minute."
+# Also while a piece waits for its reader: who may no longer have it holds no place.
+RECHECK_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,69 +50,115 @@ class Asked:
     """What a request for an export says."""
 
     method: str
-    token: str
+    authorization: str
+    # The console's cookie, in place of a token.
+    cookie: str
     address: str
     request_id: str
     query: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """An export that may go on as long as its caller may have it."""
+class Admitted:
+    """Who may have an export, and which time they asked for."""
 
-    organization_id: UUID
-    export: Export
-    began_at: datetime
+    caller: Caller
+    since: datetime | None
+    until: datetime | None
+
+    @property
+    def organization_id(self) -> UUID:
+        """Whose chain it is."""
+        return self.caller.user.organization_id
 
 
 class AuditExports:
     """The ASGI application behind the route."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[bool]] = set()
+        self._places = Places()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with a problem document before the first byte, or send."""
         request = Request(scope)
         request_id = long_answers.request_id_of(request)
-        try:
-            asked = _read(request, request_id)
-            begun = await self._begin(asked)
-        except (DomainError, APIException) as refusal:
-            await long_answers.problem(refusal, request_id)(scope, receive, send)
-            return
-        await send(_start(begun, request_id))
-        await self._send_all(asked, begun.export, receive, send)
+        toll = Toll(address_of(request))
+        with ExitStack() as place:
+            try:
+                toll.check()
+                asked = _read(request, request_id)
+                admitted = await _ask(toll.through, _admit, toll, asked, now=clock.now())
+                place.enter_context(
+                    self._places.one(
+                        organization_id=admitted.organization_id, user_id=admitted.caller.user.pk
+                    )
+                )
+                now = clock.now()
+                export = await _ask(_begin, admitted, asked, now=now)
+            except (DomainError, APIException) as refusal:
+                answer = (
+                    browsers.lead_back(refusal, request_id)
+                    if browsers.cookie_of(request)
+                    else long_answers.problem(refusal, request_id, toll.headers())
+                )
+                await answer(scope, receive, send)
+                return
+            await send(_start(admitted.organization_id, now, toll, request_id))
+            is_whole = await self._send_all(asked, export, receive, send, scope["state"])
+        if not is_whole:
+            # The server cuts off who does not take what they were sent last.
+            await long_answers.until_gone(receive)
 
     def drain(self) -> None:
         """Break every export off: the server stops."""
         for work in self._running:
             work.cancel("hub.restarts")
 
-    async def _begin(self, asked: Asked) -> Begun:
-        if len(self._running) >= MOST:
-            raise TooManyExports(data={"retry_after_seconds": 60})
-        try:
-            return await database.ask(_admit, asked, now=clock.now())
-        except DatabaseError:
-            raise Unavailable from None
-
-    async def _send_all(self, asked: Asked, export: Export, receive: Receive, send: Send) -> None:
+    async def _send_all(
+        self,
+        asked: Asked,
+        export: Export,
+        receive: Receive,
+        send: Send,
+        state: MutableMapping[str, Any],
+    ) -> bool:
+        """Whether all of the answer was sent, its end included."""
+        state[STEADY] = True
         work = asyncio.create_task(_write_all(asked, export, send))
+        watch = asyncio.create_task(_watch(asked, work))
         gone = asyncio.create_task(long_answers.until_gone(receive))
         self._running.add(work)
         try:
-            await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([work, watch, gone], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._running.discard(work)
-            gone.cancel()
-            work.cancel()
-            (failure, _) = await asyncio.gather(work, gone, return_exceptions=True)
-        if isinstance(failure, Exception):
-            log.error("hub.front.export_failed", exc_info=failure)
+            state[STEADY] = False
+            for task in (work, watch, gone):
+                task.cancel()
+            outcomes = await asyncio.gather(work, watch, gone, return_exceptions=True)
+        for failure in outcomes:
+            if isinstance(failure, Exception):
+                log.error("hub.front.export_failed", exc_info=failure)
+        return outcomes[0] is True
 
 
-async def _write_all(asked: Asked, export: Export, send: Send) -> None:
+async def _watch(asked: Asked, work: asyncio.Task[bool]) -> None:
+    """Break the work off when its caller may no longer have it, whether or not the client reads."""
+    while True:
+        await asyncio.sleep(RECHECK_SECONDS)
+        try:
+            await database.ask(_identify, asked, clock.now())
+        except DatabaseError:
+            continue
+        except DomainError as refusal:
+            work.cancel(refusal.code)
+            await asyncio.wait([work])
+            return
+
+
+async def _write_all(asked: Asked, export: Export, send: Send) -> bool:
+    """Whether the client took all of it, the end included."""
     code = "hub.failed"
     try:
         while not export.is_over:
@@ -131,10 +175,12 @@ async def _write_all(asked: Asked, export: Export, send: Send) -> None:
             raise
     # Without this the end of a broken export would be told by its missing footer alone.
     last = orjson.dumps({"type": "interrupted", "code": code}) + b"\n" if code else b""
-    # A client that does not read it is cut off by the server.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_SECONDS):
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS if code else None):
             await send({"type": "http.response.body", "body": last})
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _next(asked: Asked, export: Export) -> bytes:
@@ -152,29 +198,34 @@ def _read_piece(asked: Asked, export: Export, *, now: datetime) -> bytes:
         return export.next()
 
 
-def _admit(asked: Asked, *, now: datetime) -> Begun:
-    """Refuses in the order of every route: 401, 405, 403, 422 (contract decisions, 1)."""
+def _admit(toll: Toll, asked: Asked, *, now: datetime) -> Admitted:
+    """Refuses in the order of every route: 401, 429, 405, 403, 422 (contract decisions, 1)."""
+    caller = _caller(asked, now)
     try:
-        caller = _identify(asked, now)
+        network.check(rules=caller.rules, address=asked.address or None)
+        toll.charge(limits.of_caller(actor=caller.actor(), most=caller.rate_limit))
+        _check(caller, asked)
     except Forbidden as refusal:
-        _record_denied(asked, refusal, now)
+        _record_denied(caller, asked, refusal, now)
         raise
     query = SpanQuery(data=asked.query)
     query.is_valid(raise_exception=True)
-    organization_id = caller.user.organization_id
-    with tenancy.organization(organization_id):
+    return Admitted(caller, query.validated_data.get("since"), query.validated_data.get("until"))
+
+
+def _begin(admitted: Admitted, asked: Asked, *, now: datetime) -> Export:
+    with tenancy.organization(admitted.organization_id):
         extent = audit.begin_export(
-            organization_id=organization_id,
-            since=query.validated_data.get("since"),
-            until=query.validated_data.get("until"),
-            actor=_actor(caller, asked),
+            organization_id=admitted.organization_id,
+            since=admitted.since,
+            until=admitted.until,
+            actor=_actor(admitted.caller, asked),
             now=now,
         )
-    return Begun(organization_id, Export(extent), now)
+    return Export(extent)
 
 
-def _record_denied(asked: Asked, refusal: Forbidden, now: datetime) -> None:
-    caller = callers.identify(token=asked.token, now=now)
+def _record_denied(caller: Caller, asked: Asked, refusal: Forbidden, now: datetime) -> None:
     with tenancy.organization(caller.user.organization_id):
         audit.record_denied(
             actor=_actor(caller, asked),
@@ -190,30 +241,50 @@ def _actor(caller: Caller, asked: Asked) -> Actor:
 
 
 def _identify(asked: Asked, now: datetime) -> Caller:
-    """Who asks, remembered between pieces; raises TokenRefused, MethodNotAllowed or Forbidden."""
-    caller = callers.identify(token=asked.token, now=now)
+    """Who asks, remembered between pieces; raises TokenRefused or Forbidden."""
+    caller = _caller(asked, now)
     network.check(rules=caller.rules, address=asked.address or None)
+    _check(caller, asked)
+    return caller
+
+
+def _caller(asked: Asked, now: datetime) -> Caller:
+    if asked.cookie:
+        return browsers.identify(cookie=asked.cookie, address=asked.address, now=now)
+    return callers.identify(token=bearer_token(asked.authorization), now=now)
+
+
+def _check(caller: Caller, asked: Asked) -> None:
+    """Raises MethodNotAllowed or Forbidden."""
     if asked.method != "GET":
         raise MethodNotAllowed(asked.method)
     if not caller.user.may(PERMISSION):
         detail = f"This needs the permission `{PERMISSION}`. Ask an administrator for it."
         raise Forbidden(detail, data={"permission": PERMISSION})
-    return caller
+
+
+async def _ask(question: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return await database.ask(question, *args, **kwargs)
+    except DatabaseError:
+        raise Unavailable from None
 
 
 def _read(request: Request, request_id: str) -> Asked:
-    """Raises NotAuthenticated without a token."""
     return Asked(
         method=request.method,
-        token=bearer_token(long_answers.bearer_header(request)),
+        authorization=long_answers.bearer_header(request),
+        cookie=browsers.cookie_of(request),
         address=address_of(request),
         request_id=request_id,
         query=dict(request.query_params),
     )
 
 
-def _start(begun: Begun, request_id: str) -> dict[str, Any]:
-    name = f"audit-{begun.organization_id}-{begun.began_at:%Y%m%dT%H%M%SZ}.jsonl"
+def _start(
+    organization_id: UUID, began_at: datetime, toll: Toll, request_id: str
+) -> dict[str, Any]:
+    name = f"audit-{organization_id}-{began_at:%Y%m%dT%H%M%SZ}.jsonl"
     headers = {
         "content-type": "application/x-ndjson",
         "content-disposition": f'attachment; filename="{name}"',
@@ -221,6 +292,7 @@ def _start(begun: Begun, request_id: str) -> dict[str, Any]:
         "x-content-type-options": "nosniff",
         "x-accel-buffering": "no",
         "x-request-id": request_id,
+        **toll.headers(),
     }
-    raw = [(key.encode(), value.encode()) for key, value in headers.items()]
+    raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
     return {"type": "http.response.start", "status": 200, "headers": raw}

@@ -1,10 +1,11 @@
 """What streams and exports share: answers that the front gives itself and over some time."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.exceptions import MethodNotAllowed
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
@@ -12,7 +13,7 @@ from kernel.http import problems
 from kernel.http.middleware import GOOD_ID
 
 
-def request_id_of(request: Request) -> str:
+def request_id_of(request: HTTPConnection) -> str:
     """The client's own if it is a good one, else one of ours."""
     offered = request.headers.get("x-request-id", "")
     return offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
@@ -24,12 +25,12 @@ def bearer_header(request: Request) -> str:
     return request.headers.get("authorization", f"Bearer {key}" if key else "")
 
 
-def problem(refusal: Exception, request_id: str) -> Response:
-    """The document of a refusal before the first byte."""
+def problem(refusal: Exception, request_id: str, more: Mapping[str, str]) -> Response:
+    """The document of a refusal before the first byte; `more` are headers."""
     status, headers, body = problems.render(refusal, request_id=request_id)
     if isinstance(refusal, MethodNotAllowed):
         headers["Allow"] = "GET"
-    return Response(body, status, {**headers, "X-Request-ID": request_id})
+    return Response(body, status, {**headers, **more, "X-Request-ID": request_id})
 
 
 async def until_gone(receive: Receive) -> None:

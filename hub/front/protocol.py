@@ -1,6 +1,10 @@
 """HTTP as uvicorn speaks it, with the bounds that it leaves out: heads, readers, the last hour."""
 
 import asyncio
+import fcntl
+import struct
+import termios
+from contextlib import suppress
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -8,6 +12,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 20.0
 READ_SECONDS: Final = 30.0
+# For an answer that takes as long as its client: whoever took something in that time goes on.
+STEADY_SECONDS: Final = 60.0
+# By which the application says so, in the request's state.
+STEADY: Final = "hub.steady"
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -61,8 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read; it has a while to do so."""
         super().pause_writing()
-        self._read_again()
-        self._stalled = self.loop.call_later(READ_SECONDS, self._cut)
+        self._expect_reader()
 
     def resume_writing(self) -> None:
         """The client reads."""
@@ -84,6 +91,29 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _expect_reader(self) -> None:
+        self._read_again()
+        seconds = STEADY_SECONDS if self._is_steady() else READ_SECONDS
+        self._stalled = self.loop.call_later(seconds, self._check_reader, self._unread())
+
+    def _check_reader(self, before: int) -> None:
+        if self._is_steady() and self._unread() < before:
+            self._expect_reader()
+        else:
+            self._cut()
+
+    def _is_steady(self) -> bool:
+        scope: Any = self.scope  # none before the first request
+        return bool(scope and scope["state"].get(STEADY))
+
+    def _unread(self) -> int:
+        """Bytes that the other side has not taken yet, here and in the kernel."""
+        waiting = self.transport.get_write_buffer_size()
+        with suppress(OSError):  # where the kernel does not say
+            socket = self.transport.get_extra_info("socket").fileno()
+            waiting += struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, b"\0" * 4))[0]
+        return waiting
 
     def _read_again(self) -> None:
         if self._stalled is not None:

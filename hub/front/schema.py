@@ -2,6 +2,12 @@
 
 from typing import Any, Final
 
+from hub.front.places import TooManyExports
+from kernel.http.refusals import Route
+from tasks.errors import TaskNotFound
+
+# The front reads a token from these two headers.
+SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}]
 PATH: Final = "/api/v1/tasks/{id}/stream/"
 STREAM: Final[dict[str, Any]] = {
     "operationId": "task_stream",
@@ -25,12 +31,13 @@ STREAM: Final[dict[str, Any]] = {
         },
     ],
     "tags": ["tasks"],
-    "security": [{"bearer": []}],
+    "security": SECURITY,
     "responses": {
         "200": {
             "description": "",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        }
+        },
+        **Route(method="GET", has_id=True, missing=TaskNotFound).responses(),
     },
 }
 EXPORT_PATH: Final = "/api/v1/audit-events/export/"
@@ -53,12 +60,13 @@ EXPORT: Final[dict[str, Any]] = {
         )
     ],
     "tags": ["audit-events"],
-    "security": [{"bearer": []}],
+    "security": SECURITY,
     "responses": {
         "200": {
             "description": "",
             "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
-        }
+        },
+        **Route(method="GET", has_query=True, declared=(TooManyExports,)).responses(),
     },
 }
 STREAMS: Final = {PATH: STREAM, EXPORT_PATH: EXPORT}

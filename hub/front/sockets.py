@@ -12,17 +12,20 @@ from django.db import Error as DatabaseError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from accounts.errors import TokenRefused
-from hub.front import callers, database, switchboard, wire
+from hub.front import callers, database, long_answers, switchboard, wire
 from hub.front.switchboard import UNAUTHENTICATED, Subscriber, Switchboard
+from hub.front.tolls import Toll
 from hub.front.wire import Wire
 from kernel import clock
 from kernel.errors import Forbidden
+from kernel.http.limits import RateLimited
 
 log = structlog.get_logger(__name__)
 AUTH_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 SUBSCRIPTIONS: Final = 50
 FORBIDDEN: Final = 4403
+TOO_OFTEN: Final = 4429
 TRY_AGAIN: Final = 1013
 PONG: Final = wire.text_frame(b'{"type":"pong"}')
 
@@ -48,9 +51,17 @@ class EventSocket:
         self._outlet: Wire = websocket.scope["extensions"][wire.EXTENSION]
         self._board = board
         self._address = callers.address_of(websocket)
+        self._toll = Toll(self._address)
 
     async def run(self) -> None:
         """Serve until either side ends it."""
+        try:
+            self._toll.check()
+            if settings.HUB_RATE_LIMITS:
+                await database.ask(self._toll.charge)
+        except RateLimited as refusal:
+            await self._deny(refusal)
+            return
         # A close code reaches a browser only after the handshake was accepted.
         await self._websocket.accept()
         try:
@@ -68,12 +79,12 @@ class EventSocket:
             raise Refused(FORBIDDEN, "This origin may not connect.")
         token = self._websocket.query_params.get("token")
         if token:
-            caller, expiry = await _authenticate(token, self._address)
+            caller, expiry = await _authenticate(token, self._address, self._toll)
             return Subscriber(caller, self._outlet), expiry
         message = await self._read_first()
         if message.get("type") != "auth":
             raise Refused(UNAUTHENTICATED, "The first message must be of type auth.")
-        caller, expiry = await _authenticate(message.get("token"), self._address)
+        caller, expiry = await _authenticate(message.get("token"), self._address, self._toll)
         line = Subscriber(caller, self._outlet)
         line.send(_authenticated(expiry))
         return line, expiry
@@ -132,6 +143,13 @@ class EventSocket:
         if not isinstance(message, dict):
             raise BadMessage("Send a JSON object with a type.")
         return message
+
+    async def _deny(self, refusal: RateLimited) -> None:
+        """Answer the handshake with a problem document."""
+        request_id = long_answers.request_id_of(self._websocket)
+        answer = long_answers.problem(refusal, request_id, self._toll.headers())
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._websocket.send_denial_response(answer)
 
     async def _close(self, code: int, reason: str) -> None:
         """Say goodbye; a client that does not take it is left to the server's own timeout."""
@@ -206,19 +224,30 @@ def _pattern(message: dict[str, Any]) -> str:
     return pattern
 
 
-async def _authenticate(token: object, address: str) -> tuple[callers.Caller, datetime]:
+async def _authenticate(
+    token: object, address: str, toll: Toll | None = None
+) -> tuple[callers.Caller, datetime]:
     if not isinstance(token, str):
         raise Refused(UNAUTHENTICATED, "Send the access token as `token`.")
     try:
-        return await database.ask(
-            callers.authenticate, token=token, address=address, now=clock.now()
-        )
+        return await database.ask(_admit, token, address, toll, now=clock.now())
+    except RateLimited as refusal:
+        raise Refused(TOO_OFTEN, refusal.detail) from None
     except TokenRefused as refusal:
         raise Refused(UNAUTHENTICATED, refusal.detail) from None
     except Forbidden as refusal:
         raise Refused(FORBIDDEN, refusal.detail) from None
     except DatabaseError:
         raise Refused(TRY_AGAIN, "The hub cannot check the token now. Connect again.") from None
+
+
+def _admit(
+    token: str, address: str, toll: Toll | None, *, now: datetime
+) -> tuple[callers.Caller, datetime]:
+    caller, expiry = callers.authenticate(token=token, address=address, now=now)
+    if toll is not None:
+        toll.charge(caller.budget)
+    return caller, expiry
 
 
 def _is_origin_ours(websocket: WebSocket) -> bool:

@@ -17,6 +17,7 @@ from hub.front import callers, database, history, long_answers
 from hub.front.callers import Caller
 from hub.front.history import Event, Position
 from hub.front.switchboard import UNAUTHENTICATED
+from hub.front.tolls import Toll
 from hub.front.watches import Watch, Watches, Words
 from kernel import clock, tenancy
 from kernel.errors import DomainError, Forbidden, Invalid, Unavailable
@@ -54,13 +55,17 @@ class TaskStreams:
         """Refuse with a problem document before the first byte, or stream."""
         request = Request(scope)
         request_id = long_answers.request_id_of(request)
+        toll = Toll(callers.address_of(request))
         try:
-            admission = await _ask_admission(request)
+            toll.check()
+            admission = await _ask_admission(request, toll)
         except (DomainError, APIException) as refusal:
-            await long_answers.problem(refusal, request_id)(scope, receive, send)
+            answer = long_answers.problem(refusal, request_id, toll.headers())
+            await answer(scope, receive, send)
         else:
             stream = TaskStream(admission, self._watches, send)
-            await stream.run(receive, {**HEADERS, "x-request-id": request_id})
+            headers = {**HEADERS, **toll.headers(), "x-request-id": request_id}
+            await stream.run(receive, headers)
 
 
 class TaskStream:
@@ -79,7 +84,7 @@ class TaskStream:
 
     async def run(self, receive: Receive, headers: dict[str, str]) -> None:
         """Serve until the task ends, or either side."""
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         gone = asyncio.create_task(long_answers.until_gone(receive))
         work = asyncio.create_task(self._speak())
@@ -175,10 +180,12 @@ class TaskStream:
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
 
 
-async def _ask_admission(request: Request) -> Admission:
+async def _ask_admission(request: Request, toll: Toll) -> Admission:
     try:
         return await database.ask(
+            toll.through,
             _admit,
+            toll,
             method=request.method,
             authorization=long_answers.bearer_header(request),
             address=callers.address_of(request),
@@ -191,6 +198,7 @@ async def _ask_admission(request: Request) -> Admission:
 
 
 def _admit(
+    toll: Toll,
     *,
     method: str,
     authorization: str,
@@ -199,9 +207,10 @@ def _admit(
     last_event_id: str,
     now: datetime,
 ) -> Admission:
-    """Refuses in the order of every route: 401, 405, 404, 403, 422 (contract decisions, 1)."""
+    """Refuses in the order of every route: 401, 429, 405, 404, 403, 422 (contract decisions, 1)."""
     token = callers.bearer_token(authorization)
     caller, expiry = callers.identify(token=token, address=address, now=now)
+    toll.charge(caller.budget)
     if method != "GET":
         raise MethodNotAllowed(method)
     with tenancy.organization(caller.organization_id):

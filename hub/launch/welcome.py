@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -58,9 +59,14 @@ async def _welcome(asked: dict[str, Any]) -> None:
     async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30, trust_env=False) as client:
         token = asked["token"] or await _log_in(client, asked["email"], asked["password"])
         client.headers["Authorization"] = f"Bearer {token}"
-        agent = await _ensure_guide(client, asked["provider"])
-        print(f"\n  You    {QUESTION}\n", flush=True)
-        task = await _ask(client, f"{url.replace('http', 'ws', 1)}/ws", token, agent["id"])
+        try:
+            agent = await _ensure_guide(client, asked["provider"])
+            print(f"\n  You    {QUESTION}\n", flush=True)
+            task = await _ask(client, f"{url.replace('http', 'ws', 1)}/ws", token, agent["id"])
+        finally:
+            # Whatever came of it: the administrator's sessions are counted.
+            with suppress(httpx.HTTPError):
+                await client.post("/auth/logout")
     _report(task, agent)
 
 

@@ -40,6 +40,12 @@ def client_address(*, peer: str, forwarded_for: str) -> str:
     return str(client) if client else ""
 
 
+def is_proxy(peer: str) -> bool:
+    """Whether the other end of a connection is one of `HUB_TRUSTED_PROXIES`."""
+    found = parse(peer)
+    return found is not None and contains(settings.HUB_TRUSTED_PROXIES, found)
+
+
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Address | None:
     """The address in `text`, an IPv4 one that IPv6 carries as IPv4; None for anything else.

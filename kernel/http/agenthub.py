@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from kernel import clock
 from kernel.http import problems
+from kernel.http.refusals import SEED_004
 from kernel.http.viewsets import HubViewSet
 
 NO_LOGIN: Final = "No login found"
@@ -33,6 +34,7 @@ MESSAGES: Final = {
 class AgentHubViewSet(HubViewSet):
     """The base of seed 004's resources."""
 
+    error_shape = SEED_004
     # What a stranger is told; a resource has a name of its own in it.
     login_message: ClassVar[str] = MESSAGES[401]
 

@@ -18,6 +18,7 @@ from django.urls import reverse
 from redis.exceptions import NoScriptError, RedisError
 
 from kernel import redis_client
+from kernel.actors import Actor
 from kernel.errors import DomainError
 from kernel.http import addresses, problems
 
@@ -98,6 +99,11 @@ class RateLimited(DomainError):
     status = 429
     message = "Too many requests. Try again in a minute."
 
+    @classmethod
+    def of(cls, standing: Standing) -> "RateLimited":
+        """With the time to wait."""
+        return cls(_sentence(standing), data={"retry_after_seconds": standing.reset_seconds})
+
 
 class _Refused:
     """Addresses that spent their budget: they are refused without asking anybody, until it ends."""
@@ -165,11 +171,28 @@ def of_address(address: str, *, also: str = "") -> list[Budget]:
     return [Budget(name, subject, limits[name]) for name in names if subject]
 
 
+def of_caller(*, actor: Actor, most: int) -> Budget:
+    """The budget of a person or a key, in which address ever."""
+    return Budget(actor.type, actor.id, most)
+
+
+def take(budgets: Sequence[Budget]) -> Standing | None:
+    """As `count`: how the budget stands that has least left. An address that is spent is known
+    from now on."""
+    return _note(count(budgets))
+
+
+def find_waiting(address: str) -> Standing | None:
+    """How an address stands that has to wait, as far as this process knows; asks nobody."""
+    return _refused.find(addresses.household(address)) if settings.HUB_RATE_LIMITS else None
+
+
 class RateLimits:
     """Middleware: refuses addresses that have to wait, and tells everybody how they stand.
 
     Requests that reach a `HubViewSet` are counted there (`charge`), because it finds out who asks;
-    what never gets so far (no such route, a token that is none) is counted here, by address.
+    what never gets so far (no such route, a token that is none) is counted here, by address. What
+    the front answers without Django is counted by `hub.front.tolls`.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -179,15 +202,15 @@ class RateLimits:
         if not settings.HUB_RATE_LIMITS or not _is_counted(request):
             return self.get_response(request)
         address = request.META.get("REMOTE_ADDR", "")
-        if waiting := _refused.find(addresses.household(address)):
+        if waiting := find_waiting(address):
             return _refusal(request, waiting)
         if _is_console_login(request):
-            spent = _spent(count(of_address(address, also="login")))
+            spent = _spent(of_address(address, also="login"))
             return _refusal(request, spent) if spent else self.get_response(request)
         response = self.get_response(request)
         standing = getattr(request, "standing", None)
         if standing is None:
-            standing = _note(count(of_address(address)))
+            standing = take(of_address(address))
         for header, value in standing.headers().items() if standing else ():
             response.setdefault(header, value)
         return response
@@ -225,10 +248,10 @@ class Limited:
         actor = request.auth
         if actor is not None:
             most = getattr(getattr(request, "caller", None), "rate_limit", PER_USER)
-            budgets.append(Budget(actor.type, actor.id, most))
-        asked.standing = standing = _note(count(budgets)) or Exempt()
+            budgets.append(of_caller(actor=actor, most=most))
+        asked.standing = standing = take(budgets) or Exempt()
         if isinstance(standing, Standing) and standing.is_spent:
-            raise RateLimited(_sentence(standing), data=_wait(standing))
+            raise RateLimited.of(standing)
 
 
 def _note(standings: Sequence[Standing]) -> Standing | None:
@@ -244,8 +267,8 @@ def _note(standings: Sequence[Standing]) -> Standing | None:
     )
 
 
-def _spent(standings: Sequence[Standing]) -> Standing | None:
-    worst = _note(standings)
+def _spent(budgets: Sequence[Budget]) -> Standing | None:
+    worst = take(budgets)
     return worst if worst and worst.is_spent else None
 
 
@@ -269,10 +292,6 @@ def _is_console_login(request: HttpRequest) -> bool:
 
 def _sentence(standing: Standing) -> str:
     return f"Too many requests. Try again in {standing.reset_seconds} s."
-
-
-def _wait(standing: Standing) -> dict[str, int]:
-    return {"retry_after_seconds": standing.reset_seconds}
 
 
 def _refusal(request: HttpRequest, standing: Standing) -> HttpResponse:

@@ -33,9 +33,13 @@ class RequestContext:
         # A foreign id is kept only if it cannot break a log line or a header.
         request_id = offered if GOOD_ID.fullmatch(offered) else secrets.token_hex(16)
         request.request_id = request_id  # type: ignore[attr-defined]
+        peer = request.META.get("REMOTE_ADDR", "")
+        if not addresses.is_proxy(peer):
+            # Django would take a stranger's word that this came over TLS.
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
         # From here on all read the client's address there: audit, sessions, limits, IP rules.
         request.META["REMOTE_ADDR"] = addresses.client_address(
-            peer=request.META.get("REMOTE_ADDR", ""),
+            peer=peer,
             forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR", ""),
         )
         started = time.monotonic()

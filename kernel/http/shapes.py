@@ -5,19 +5,22 @@ that yields depends on the class alone, so here it is worked out once.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cache
 from operator import attrgetter
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from django.core.exceptions import FieldError, ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import Field
 
 M = TypeVar("M", bound=Model)
+IN = TypeVar("IN")
+NO_SUCH_FIELD: Final = ErrorDetail("There is no such field.", "unknown")
 Show = Callable[[Any], Any]
 # Their values are what the renderer writes.
 AS_IT_IS = (
@@ -32,6 +35,19 @@ AS_IT_IS = (
     serializers.ReadOnlyField,
     serializers.UUIDField,
 )
+
+
+class StrictInput(serializers.Serializer[IN]):
+    """A body of known fields alone, where one that is left unread would mislead.
+
+    Whoever sends `{"password": "..."}` to a route that changes none must not believe that it did.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        """As DRF's; raises ValidationError that names every field that does not exist."""
+        if isinstance(data, Mapping) and (unknown := sorted(set(map(str, data)) - {*self.fields})):
+            raise serializers.ValidationError(dict.fromkeys(unknown, NO_SUCH_FIELD))
+        return super().to_internal_value(data)
 
 
 @dataclass(frozen=True, slots=True)

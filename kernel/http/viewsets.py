@@ -1,6 +1,6 @@
 """The viewset every resource derives from: who may, which object, whose organization."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from kernel.actors import Actor
-from kernel.errors import Invalid
+from kernel.errors import DomainError, Invalid, NotFound
 from kernel.http import idempotency, shapes
 from kernel.http.limits import Limited
 from kernel.http.pagination import BoundedPagination
@@ -28,8 +28,14 @@ class HubViewSet(Limited, GenericViewSet[Any]):
 
     permissions: ClassVar[Mapping[str, str]] = {}
     subject: Any = None
-    # Set by a view, or by a method while it answers: that answer is never stored and repeated.
+    # Of a view, or of some actions: their answers hold secrets and are never stored and repeated.
     one_time_secret: bool = False
+    secret_actions: ClassVar[frozenset[str]] = frozenset()
+    # For the OpenAPI document: what `find_subject` raises; by action, how its operation refuses for
+    # reasons of its own (all else follows from the view, `kernel.http.refusals`); in which shape.
+    missing: ClassVar[type[DomainError]] = NotFound
+    refusals: ClassVar[Mapping[str, Sequence[type[DomainError]]]] = {}
+    error_shape: ClassVar[str] = "Problem"
     lookup_value_regex = (
         "[^/]+"  # a malformed id with a dot is 422 like any other, not an unknown route
     )
@@ -50,6 +56,7 @@ class HubViewSet(Limited, GenericViewSet[Any]):
         self.check_permissions(request)
         if malformed:
             raise Invalid.field("id", "Send a UUID.", type="uuid")
+        self.one_time_secret |= self.action in self.secret_actions
         if request.method == "POST" and idempotency.HEADER in request.headers:
             # Past everything that refuses whatever the body holds; the router binds methods so too.
             self.post = partial(idempotency.answer_once, self, self.post)  # type: ignore[has-type]

@@ -95,10 +95,10 @@ class Line:
             _kept.put(url, kept)
         return kept
 
-    def discover(self, issuer: str) -> Metadata:
+    def discover(self, issuer: str, *, anew: bool = False) -> Metadata:
         """What the provider at `issuer` publishes of itself; kept as long."""
         url = issuer.rstrip("/") + WELL_KNOWN
-        kept: Metadata | None = _kept.get(url)
+        kept: Metadata | None = None if anew else _kept.get(url)
         if kept is None:
             kept = _understand(self.read(url), url, issuer)
             _kept.put(url, kept)
@@ -140,9 +140,9 @@ def forget() -> None:
 
 
 def failure(url: str, reason: str) -> ProviderUnavailable:
-    """The refusal for people; the log alone has the reason."""
+    """The refusal for people; the log has the reason, and whoever asks for a check hears it."""
     log.warning("sso.provider.failed", url=url, reason=reason)
-    return ProviderUnavailable()
+    return ProviderUnavailable(url=url, reason=reason)
 
 
 def decode(reply: Reply) -> dict[str, Any]:

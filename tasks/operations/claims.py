@@ -231,7 +231,7 @@ def _open_attempts(
         now=now,
     )
     registry.set_busy(agents=[_agent_of(task, agents) for task in tasks], now=now)
-    claimer = Actor(type="system", id=worker[:64], label=worker)
+    claimer = Actor(type="system", id="worker", label=worker)
     records.moved_all(
         [
             records.Move(task, TaskStatus.ASSIGNED, claimer, {"attempt": task.attempt_count})

@@ -1,11 +1,10 @@
 """People's programs."""
 
 import pytest
-from django.test import Client
 
 from accounts.models import User
 from tests.accounts import factories
-from tests.clients import ApiClient
+from tests.clients import ApiClient, HubClient
 
 
 @pytest.fixture
@@ -13,7 +12,7 @@ def keyed(operator: User) -> ApiClient:
     """A client with an API key of the operator that may do whatever they may."""
     client = ApiClient()
     key = factories.make_key(operator, "write")
-    client._client = Client(
+    client._client = HubClient(
         headers={"Authorization": f"Bearer {key}"}, raise_request_exception=False
     )
     return client

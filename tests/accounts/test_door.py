@@ -152,7 +152,7 @@ def test_what_is_for_people_is_closed_to_keys(admin: User) -> None:
     answer = client.put(ME, {"full_name": "x"}, "application/json")
 
     assert answer.status_code == 403
-    assert answer.json()["detail"] == "An API key cannot do this. Log in as a person."
+    assert answer.json()["detail"] == "An API key cannot do this. Log in."
     assert who(client.get(ME)) == admin.email
 
 

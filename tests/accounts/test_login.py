@@ -414,6 +414,20 @@ def test_within_the_grace_period_nothing_is_asked_for(admin: User) -> None:
     assert ask(TASKS, answer["access"]).status_code == 200
 
 
+def test_within_it_people_are_told_until_when(admin: User) -> None:
+    now = clock.now()
+    set_policy(admin.organization, now=now, mfa_required=True, mfa_grace_period_hours=2)
+    due = {"mfa_due_at": f"{(now + timedelta(hours=2)).isoformat()[:26]}Z"}
+
+    opened = log_in(admin.email).json()
+    shown = ask(ME, opened["access"]).json()
+    enrol(admin)
+
+    assert opened["user"].items() >= due.items()
+    assert shown.items() >= due.items()
+    assert ask(ME, opened["access"]).json()["mfa_due_at"] is None
+
+
 def test_somebody_new_has_the_grace_period_of_their_own(organization: Organization) -> None:
     set_policy(organization, now=clock.now() - timedelta(days=30), mfa_required=True)
     newcomer = make_user(organization)

@@ -89,19 +89,6 @@ def test_everything_that_is_wrong_is_said_at_once(api: Api, viewer: User) -> Non
     assert "too common" in said
 
 
-def test_a_wrong_present_password_counts_towards_the_lock(api: Api, viewer: User) -> None:
-    client = api(viewer)
-
-    for _ in range(5):
-        answer = change(client, NEW, current="wrong")
-        assert answer.status_code == 400
-        assert answer.json()["errors"][0]["field"] == "current_password"
-
-    assert change(client, NEW).status_code == 423
-    viewer.refresh_from_db()
-    assert viewer.check_password(PASSWORD)
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 
 from accounts.management.commands import changepassword, createsuperuser
-from accounts.models import Organization, User
+from accounts.models import Organization, Role, User
 from accounts.operations import bootstrap
 from audit.models import AuditEvent
 from kernel import clock
@@ -38,6 +38,20 @@ def test_a_person_is_added_with_a_password_that_is_shown_once(organization: Orga
     actions = AuditEvent.objects.order_by("pk").values_list("action", flat=True)
     assert list(actions) == ["platform.enter", "user.create"]
     assert password not in json.dumps(footprint(), default=str)
+
+
+def test_every_role_of_the_organization_can_be_given(organization: Organization) -> None:
+    Role.objects.create(organization=organization, name="Support")
+
+    say("create_user", "new@example.com", "--role=support")
+
+    assert User.objects.get(email="new@example.com").role == "Support"
+    with pytest.raises(CommandError) as refusal:
+        say("create_user", "other@example.com", "--role=nothing")
+    assert str(refusal.value) == (
+        "There is no role of this name."
+        " Roles: admin, approver, developer, operator, viewer, Support."
+    )
 
 
 @pytest.mark.parametrize("email", ["taken@example.com", "Taken@Example.com"])

@@ -1,7 +1,9 @@
 """A stricter policy counts for open sessions too."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +14,16 @@ from accounts.models import Session, User
 from accounts.operations import sessions
 from kernel import clock
 from preferences import operations as preferences
-from tests.accounts.factories import enter_console, make_actor, make_token
+from tests.accounts.factories import (
+    enter_console,
+    log_in,
+    make_actor,
+    make_organization,
+    make_token,
+    make_user,
+)
 from tests.clients import ApiClient
+from tests.threads import Gate, Waiters, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Api = Callable[[User | None], ApiClient]
@@ -68,6 +78,31 @@ def test_a_shorter_life_shortens_open_sessions(api: Api, admin: User, viewer: Us
     assert answer.status_code == 200
     lives = {s.expires_at - s.created_at for s in Session.objects.all()}
     assert lives == {timedelta(hours=1)}
+
+
+def test_a_login_meanwhile_is_met_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    organization = make_organization()
+    admin, viewer = make_user(organization), make_user(organization)
+    gate, open_session = Gate(), sessions.open_session
+
+    def held(**asked: Any) -> Session:
+        gate()  # the policy was read, the session is not there yet
+        return open_session(**asked)
+
+    def change() -> None:
+        gate.wait()
+        ask_for_factors(admin)
+
+    def let_go() -> None:
+        gate.wait()
+        with suppress(AssertionError):  # then nothing held the change: its outcome tells
+            Waiters().wait_for(1)
+        gate.open()
+
+    monkeypatch.setattr(sessions, "open_session", held)
+    race(partial(log_in, viewer), change, let_go)
+
+    assert Session.objects.get(user=viewer).restriction == Restriction.MFA
 
 
 def test_other_organizations_keep_theirs(api: Api, admin: User, stranger: User) -> None:

@@ -71,6 +71,7 @@ def test_a_login_answers_under_every_published_name(admin: User, path: str) -> N
         "role": "admin",
         "is_active": True,
         "mfa_enabled": False,
+        "mfa_due_at": None,
         "organization_id": str(admin.organization_id),
     }
     assert before + timedelta(minutes=30) <= expires_at <= clock.now() + timedelta(minutes=30)

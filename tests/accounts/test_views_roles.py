@@ -10,8 +10,10 @@ from accounts.models import Organization, Role, RoleAssignment, User
 from audit.models import AuditEvent
 from kernel import permissions
 from tests.accounts.factories import make_user
+from tests.agents.factories import make_agent
 from tests.clients import ApiClient
 from tests.footprint import footprint
+from tests.projects.factories import make_environment, make_project
 
 pytestmark = pytest.mark.django_db
 ROLES: Final = "/api/v1/roles"
@@ -80,7 +82,6 @@ def test_a_role_is_made_and_shown(api: Api, admin: User) -> None:
             "name": "support",
             "description": "Looks.",
             "permissions": ["task.read", "agent.read", "task.read"],
-            "is_system": True,
         },
     )
 
@@ -245,7 +246,8 @@ def test_a_malformed_id_is_422(api: Api, admin: User) -> None:
 
 def test_a_role_is_given_and_listed(api: Api, admin: User, viewer: User) -> None:
     role, client = role_named(admin.organization, "developer"), api(admin)
-    scope = {"project_id": "p1", "environment": "prod"}
+    project = make_project(admin.organization)
+    scope = {"project_id": str(project.pk), "environment": "prod"}
 
     answer = client.post(
         USER_ROLES, {"user_id": str(viewer.pk), "role_id": str(role.pk), "scope": scope}
@@ -271,6 +273,27 @@ def test_a_role_is_given_and_listed(api: Api, admin: User, viewer: User) -> None
     assert (event.action, event.details["scope"]) == ("user_role.grant", scope)
 
 
+def test_a_scope_names_what_the_organization_has(
+    api: Api, admin: User, viewer: User, stranger: User
+) -> None:
+    role, client = role_named(admin.organization, "developer"), api(admin)
+    body = {"user_id": str(viewer.pk), "role_id": str(role.pk)}
+    project, theirs = make_project(admin.organization), make_project(stranger.organization)
+    mine = {
+        "project_id": str(project.pk).upper(),
+        "environment_id": str(make_environment(project).pk),
+        "agent_id": str(make_agent(admin.organization).pk),
+    }
+
+    answer = client.post(USER_ROLES, {**body, "scope": mine})
+    other = client.post(USER_ROLES, {**body, "scope": {**mine, "project_id": str(theirs.pk)}})
+
+    assert answer.status_code == 201
+    assert answer.json()["scope"] == {**mine, "project_id": str(project.pk)}
+    assert other.status_code == 422
+    assert [error["field"] for error in other.json()["errors"]] == ["scope.project_id"]
+
+
 def test_a_role_is_taken_back(api: Api, admin: User, viewer: User) -> None:
     given = hold(viewer, role_named(admin.organization, "developer"))
     client = api(admin)
@@ -280,7 +303,7 @@ def test_a_role_is_taken_back(api: Api, admin: User, viewer: User) -> None:
     assert last_event().action == "user_role.withdraw"
 
 
-@pytest.mark.parametrize("scope", [{}, {"project_id": "p1"}])
+@pytest.mark.parametrize("scope", [{}, {"environment": "dev"}])
 def test_a_role_is_given_once_for_each_scope(
     api: Api, admin: User, viewer: User, scope: dict[str, str]
 ) -> None:
@@ -290,7 +313,7 @@ def test_a_role_is_given_once_for_each_scope(
 
     assert client.post(USER_ROLES, body).status_code == 201
     assert refused(client.post(USER_ROLES, body)) == (409, "user_role.already_granted")
-    assert client.post(USER_ROLES, {**body, "scope": {"project_id": "p2"}}).status_code == 201
+    assert client.post(USER_ROLES, {**body, "scope": {"environment": "prod"}}).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -307,7 +330,11 @@ def test_a_role_is_given_once_for_each_scope(
         {"scope": {"project_id": None}},
         {"scope": {"project_id": ["a"]}},
         {"scope": {"project_id": "a\x00b"}},
-        {"scope": {"project_id": "x" * 256}},
+        {"scope": {"environment": "x" * 256}},
+        {"scope": {"project_id": "p1"}},
+        {"scope": {"project_id": NOBODY}},
+        {"scope": {"environment_id": NOBODY}},
+        {"scope": {"agent_id": NOBODY}},
         {"scope": []},
         {"scope": "project_id"},
     ],
@@ -395,17 +422,17 @@ def test_nobody_edits_a_role_to_permit_more_than_they_may(
 def test_who_gives_roles_for_a_project_gives_them_for_that_alone(
     api: Api, organization: Organization, admin: User, viewer: User
 ) -> None:
-    giver = make_holder(organization, "user_role.edit", "task.read", project_id="p1")
+    giver = make_holder(organization, "user_role.edit", "task.read", environment="dev")
     client, role = api(giver), make_role(organization, "task.read")
     body = {"user_id": str(viewer.pk), "role_id": str(role.pk)}
 
-    inside = client.post(USER_ROLES, {**body, "scope": {"project_id": "p1", "environment": "e"}})
+    inside = client.post(USER_ROLES, {**body, "scope": {"environment": "dev", "operation": "o"}})
     outside = [
         client.post(USER_ROLES, {**body, "scope": scope})
-        for scope in ({}, {"project_id": "p2"}, {"environment": "e"}, {"project_id": ["p1"]})
+        for scope in ({}, {"environment": "prod"}, {"operation": "o"}, {"environment": ["dev"]})
     ]
     more = {**body, "role_id": str(role_named(organization, "operator").pk)}
-    escalated = client.post(USER_ROLES, {**more, "scope": {"project_id": "p1"}})
+    escalated = client.post(USER_ROLES, {**more, "scope": {"environment": "dev"}})
 
     assert inside.status_code == 201
     assert {refused(answer) for answer in outside} == {(403, "permission.denied")}

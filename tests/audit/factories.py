@@ -13,7 +13,9 @@ from kernel.actors import Actor
 def record(organization_id: UUID | None, *, now: datetime | None = None, **more: Any) -> AuditEvent:
     """One event of Ada's, as it is stored."""
     values: dict[str, Any] = {
-        "actor": Actor(type="user", id="1", label="Ada", ip_address="10.0.0.1", request_id="r"),
+        "actor": Actor(
+            type="user", id=str(UUID(int=1)), label="Ada", ip_address="10.0.0.1", request_id="r"
+        ),
         "action": "task.create",
         "resource_type": "task",
         "resource_id": "t",

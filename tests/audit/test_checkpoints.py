@@ -1,7 +1,7 @@
 """Signed checkpoints: written in time, never changed, checked with every walk along the chain."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +10,9 @@ from django.db import DatabaseError, connection, transaction
 from django.test import override_settings
 
 from accounts.models import Organization, User
-from audit import operations
 from audit.models import AuditChain, AuditCheckpoint, AuditEvent, AuditKey
-from audit.operations import CHECKPOINT_EVERY
 from audit.selectors import chain, checkpoints
+from audit.selectors.chain import CHECKPOINT_EVERY
 from kernel import clock
 from tests.audit.conftest import Tamper
 from tests.audit.factories import record, seal
@@ -31,12 +30,12 @@ def positions() -> list[int]:
     return list(rows.values_list("position", flat=True))
 
 
-def verify() -> chain.Verdict:
-    return chain.verify(organization_id=ORGANIZATION, now=clock.now())
+def verify(*, now: datetime | None = None) -> chain.Verdict:
+    return chain.verify(organization_id=ORGANIZATION, now=now or clock.now())
 
 
 def test_a_checkpoint_follows_time_or_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "CHECKPOINT_ROWS", 3)
+    monkeypatch.setattr(chain, "CHECKPOINT_ROWS", 3)
     now = clock.now()
     written = []
 
@@ -49,7 +48,8 @@ def test_a_checkpoint_follows_time_or_rows(monkeypatch: pytest.MonkeyPatch) -> N
     assert written == [[1], [1], [1, 4], [1, 4], [1, 4, 5], [1, 4, 5]]
     head = AuditChain.objects.get(pk=ORGANIZATION)
     assert (head.checkpointed_position, head.checkpointed_at) == (5, now + timedelta(minutes=12))
-    assert (verify().checked, verify().checkpoints, verify().fault) == (5, 3, None)
+    verdict = verify(now=now + timedelta(minutes=30))
+    assert (verdict.checked, verdict.checkpoints, verdict.fault) == (5, 3, None)
 
 
 def test_a_checkpoint_attests_the_row_and_all_before() -> None:
@@ -216,7 +216,7 @@ def test_a_long_chain_is_verified_in_steps(
 ) -> None:
     monkeypatch.setattr(chain, "MOST", 4)
     monkeypatch.setattr(chain, "PAGE", 3)
-    monkeypatch.setattr(operations, "CHECKPOINT_ROWS", 2)
+    monkeypatch.setattr(chain, "CHECKPOINT_ROWS", 2)
     client = api(viewer).known()
     while AuditEvent.objects.filter(organization_id=organization.pk).count() < 10:
         record(organization.pk)

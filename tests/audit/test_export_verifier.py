@@ -58,7 +58,7 @@ def kinds(lines: Lines) -> list[str]:
 @pytest.fixture
 def chain(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven rows, a checkpoint after the third and the last."""
-    monkeypatch.setattr(operations, "CHECKPOINT_ROWS", 4)
+    monkeypatch.setattr("audit.selectors.chain.CHECKPOINT_ROWS", 4)
     for number in range(7):
         record(ORGANIZATION, resource_id=number, now=clock.now() + number * MINUTE)
         if number in {2, 6}:

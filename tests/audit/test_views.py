@@ -22,6 +22,8 @@ Api = Callable[[User | None], ApiClient]
 EVENTS = "/api/v1/audit-events"
 ADMIN = "/api/v1/admin/audit"
 # Later than every login of these tests.
+ADA = str(UUID(int=1))
+ROBOT = str(UUID(int=7))
 NOON = datetime(2100, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
@@ -36,7 +38,7 @@ def client(api: Api, viewer: User) -> ApiClient:
 def events(organization: Organization, client: ApiClient) -> list[AuditEvent]:
     """Three events that differ in everything, oldest first."""
     mine = organization.pk
-    agent = Actor(type="agent", id="7", label="Robot", request_id="x")
+    agent = Actor(type="agent", id=ROBOT, label="Robot", request_id="x")
     return [
         record(mine, now=NOON),
         record(mine, now=NOON + MINUTE, actor=agent, action="task.start", status="failure"),
@@ -79,7 +81,7 @@ def test_an_event_in_the_words_of_both_seeds(
 
     assert shown == {
         "id": str(event.pk),
-        "actor": "user:1",
+        "actor": f"user:{ADA}",
         "actor_label": "Ada",
         "action": "task.create",
         "resource": "task:t",
@@ -98,7 +100,7 @@ def test_an_event_in_the_words_of_both_seeds(
         "resource_type": "task",
         "resource_id": "t",
         "actor_type": "user",
-        "actor_id": "1",
+        "actor_id": ADA,
         "status": "success",
         "details": {"changes": {"name": ["a", "b"]}},
         "changes": {"name": ["a", "b"]},
@@ -112,11 +114,14 @@ def test_an_event_in_the_words_of_both_seeds(
     ("query", "places"),
     [
         ({}, [2, 1, 0]),
-        ({"actor": "user:1"}, [0]),
+        ({"actor": f"user:{ADA}"}, [0]),
         ({"actor": "system"}, [2]),
-        ({"actor": "user"}, []),
+        ({"actor": f"agent:{ROBOT}"}, [1]),
+        ({"actor": f"user:{ROBOT}"}, []),
+        ({"actor": "system:worker"}, []),
+        ({"actor": "anonymous"}, []),
         ({"action": "task.start"}, [1]),
-        ({"action": "task"}, []),
+        ({"action": "task.nothing"}, []),
         ({"resource": "task:t"}, [1, 0]),
         ({"resource": "hub"}, [2]),
         ({"resource": "task"}, []),
@@ -126,7 +131,7 @@ def test_an_event_in_the_words_of_both_seeds(
         ({"status": "success"}, [0]),
         ({"until": (NOON + MINUTE).isoformat()}, [0]),
         ({"until": "2100-11-22T13:02:00+01:00"}, [1, 0]),
-        ({"actor": "user:1", "status": "failure"}, []),
+        ({"actor": f"user:{ADA}", "status": "failure"}, []),
     ],
 )
 def test_filters_are_exact(
@@ -149,6 +154,20 @@ def test_filters_are_exact(
         ("cursor", "MjAyNi0xMS0yMlQxMjowMDowMCB4"),
         ("actor", "\x00"),
         ("actor", "x" * 200),
+        ("actor", "user"),
+        ("actor", "user:1"),
+        ("actor", "key:nonsense"),
+        ("actor", "agent:"),
+        ("actor", "system:"),
+        ("actor", "nobody:1"),
+        ("actor", ADA),
+        ("action", "task"),
+        ("action", "task."),
+        ("action", "Task.create"),
+        ("action", "task.create.it"),
+        ("resource", ":t"),
+        ("resource", "task:"),
+        ("resource", "A task"),
     ],
 )
 def test_bad_parameters_are_named(api: Api, admin: User, name: str, value: str) -> None:
@@ -210,6 +229,19 @@ def test_many_rows_are_not_counted_to_the_end(
     assert (later["total"], later["total_exact"]) == (2, False)
 
 
+def test_a_failed_login_is_found_by_whose_it_was(api: Api, viewer: User, client: ApiClient) -> None:
+    wrong = {"email": viewer.email, "password": "not the right one"}
+    assert api(None).post("/api/v1/auth/login", wrong).status_code == 401
+
+    found = client.get(EVENTS, resource=f"user:{viewer.pk}", status="failure").json()["items"]
+
+    (event,) = found
+    assert (event["action"], event["actor"]) == ("auth.login", "anonymous")
+    assert (event["resource"], event["actor_label"]) == (f"user:{viewer.pk}", "")
+    assert event["metadata"]["email_length"] == len(viewer.email)
+    assert viewer.email not in str(event)
+
+
 def test_another_organizations_events_are_not_there(
     api: Api, stranger: User, client: ApiClient, events: list[AuditEvent]
 ) -> None:
@@ -268,8 +300,8 @@ def planner(db: None) -> None:
         ({}, "audit_event_time"),
         ({"since": NOON.isoformat()}, "audit_event_time"),
         ({"status": "success"}, "audit_event_time"),
-        ({"actor": "user:1"}, "audit_event_by_actor"),
-        ({"actor": "user:1", "until": NOON.isoformat()}, "audit_event_by_actor"),
+        ({"actor": f"user:{ADA}"}, "audit_event_by_actor"),
+        ({"actor": f"user:{ADA}", "until": NOON.isoformat()}, "audit_event_by_actor"),
         ({"action": "task.create"}, "audit_event_by_action"),
         ({"resource": "task:t"}, "audit_event_by_resource"),
         ({"correlation_id": "r"}, "audit_event_by_request"),

@@ -126,12 +126,6 @@ def test_backup_codes_are_renewed(console: Client, enrolled: Enrolled) -> None:
     assert enrolled.backup_codes[1] not in page
 
 
-def test_a_fresh_code_is_noted_in_the_session(enrolled: Enrolled, console: Client) -> None:
-    assert "Confirmed." in act(console, "step-up", code=totp(enrolled.secret, ahead=1))
-
-    assert Session.objects.get().mfa_at is not None
-
-
 def test_another_session_is_ended(console: Client, operator: User, admin: User) -> None:
     make_token(operator)
     other = Session.objects.get(kind="api")

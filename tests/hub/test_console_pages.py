@@ -42,7 +42,7 @@ LIST_QUERIES = {
     Project: 3,
     Environment: 3,
     UsageRecord: 4,
-    AuditEvent: 5,
+    AuditEvent: 6,  # also what its resources are called
     AuditCheckpoint: 3,
     OutboxEvent: 4,
 }

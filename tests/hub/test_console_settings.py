@@ -170,24 +170,48 @@ def test_everybody_reads_the_announcement(console: Client, client: Client, viewe
     assert b"Closed on &lt;b&gt;Friday&lt;/b&gt;." in client.get("/admin/").content
 
 
-def test_a_fresh_second_factor_is_asked_for_where_it_is_wanted(
-    console: Client, admin: User
-) -> None:
-    operations.change(
-        organization_id=admin.organization_id,
-        values={"security.step_up_required": True},
-        actor=make_actor(admin),
-        now=clock.now(),
-    )
+def test_the_identity_provider_is_tried(console: Client) -> None:
+    page = console.get(SECURITY).content.decode()
+    answer = console.post(f"{SECURITY}check-provider/", follow=True)
 
-    settings = send(console, SECURITY, step_up_required=None)
-    rules = console.post(RULES, {"rules": "deny 10.0.0.0/8"})
+    assert 'form="check-provider"' in page
+    assert answer.redirect_chain == [(SECURITY, 302)]
+    (message,) = answer.context["messages"]
+    assert message.level_tag == "error"
+    assert message.message == "Set `oidc_issuer` and `oidc_client_id` first."
 
-    words = "This needs a second factor."
-    assert words in str(settings.context["form"].non_field_errors())
-    assert words in str(rules.context["form"].errors)
-    assert setting(admin, "security.step_up_required") is True
-    assert not IpRule.objects.exists()
+
+def test_the_provider_is_tried_by_who_edits_security_alone(client: Client, operator: User) -> None:
+    client.force_login(operator)
+
+    assert client.post(f"{SECURITY}check-provider/").status_code == 403
+
+
+def test_the_policy_is_grouped_and_every_setting_is_in_a_group(console: Client) -> None:
+    form = console.get(SECURITY).context["form"]
+    sections = {section.title: section for section in form.sections}
+
+    assert list(sections) == [
+        "Passwords",
+        "Second factor",
+        "Step-up",
+        "Sessions",
+        "Lockout and limits",
+        "Registration",
+        "Single sign-on",
+    ]
+    shown = [field.name for section in form.sections for field in section.fields]
+    assert sorted(shown) == sorted(form.fields)
+    assert form["session_max_duration_hours"].label == "Session max duration (hours)"
+    assert "/sso/callback" in sections["Single sign-on"].help
+
+
+@pytest.mark.parametrize("category", ["general", "llm", "email"])
+def test_every_category_shows_all_it_has(console: Client, category: str) -> None:
+    form = console.get(f"/admin/settings/{category}/").context["form"]
+
+    shown = [field.name for section in form.sections for field in section.fields]
+    assert sorted(shown) == sorted(form.fields)
 
 
 class TestRules:

@@ -61,6 +61,7 @@ class ScriptedHub:
 
     def app(self) -> Starlette:
         paths = ["/auth/login", "/agents/", "/agents/agent-1", "/agents/agent-1/start", "/tasks/"]
+        paths.append("/auth/logout")
         routes = [
             Route(f"/api/v1{p}", self.answer, methods=["GET", "POST", "PATCH"]) for p in paths
         ]
@@ -77,6 +78,8 @@ class ScriptedHub:
         path = request.url.path.removeprefix("/api/v1")
         body = json.loads(await request.body() or b"null")
         self.asked.append((f"{request.method} {path}", body))
+        if path == "/auth/logout":
+            return JSONResponse({"detail": request.headers["authorization"]})
         if path == "/auth/login":
             return self.log_in(body["password"])
         if path.startswith("/tasks"):
@@ -159,6 +162,7 @@ def test_it_makes_and_starts_the_guide_and_shows_the_run_as_it_happens(hub: Scri
         f"\n  Guide  {ANSWER}\n"
         "\n  1234 tokens, $0.000420, 2.5 s, demo demo\n"
     )
+    assert hub.asked[-1] == ("POST /auth/logout", None)
     sent = dict(hub.asked)
     assert sent["POST /agents/"]["enabled_tools"] == ["knowledge_search", "calculator"]
     assert sent["POST /tasks/"]["agent_id"] == "agent-1"
@@ -186,6 +190,7 @@ def test_a_failed_task_is_told_with_its_reason(hub: ScriptedHub) -> None:
     code, _, errors = welcome(hub)
 
     assert (code, errors) == (1, f"\n  The welcome task failed: {error}\n")
+    assert hub.asked[-1] == ("POST /auth/logout", None)
 
 
 def test_an_answer_without_citation_is_not_good_enough(hub: ScriptedHub) -> None:

@@ -1,5 +1,6 @@
 """An operator's visit to the console of a whole hub, in Chromium."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.journeys.hubs import Hub
 RESULTS: Final = hubs.ROOT / "test-results"
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MILLISECONDS: Final = 20_000
+PHONE: Final = 390
 
 
 @dataclass
@@ -183,13 +185,46 @@ def test_a_task_is_cancelled_by_its_button(visit: Visit, api: httpx.Client) -> N
 def test_every_page_of_the_menu_opens(visit: Visit) -> None:
     links = visit.page.locator("#nav-sidebar-apps a[href*='/admin/']")
     paths = [link.get_attribute("href") or "" for link in links.all()]
-    assert len(paths) == 22
+    assert len(paths) == 23
 
     for path in paths:
         visit.page.goto(f"{visit.url}{path}")
         expect(visit.page.locator("#content")).to_be_visible()
+        expect(visit.page.locator("#refused")).to_have_count(0)
         if Path(path).name == "task":
             visit.picture(f"tasks-{_scheme(visit.page)}")
+
+
+def test_the_audit_trail_is_downloaded(visit: Visit) -> None:
+    page = visit.open("audit-export/")
+
+    with page.expect_download() as awaited:
+        page.get_by_role("button", name="Download").click()
+
+    lines = Path(awaited.value.path()).read_text().splitlines()
+    assert awaited.value.suggested_filename.endswith(".jsonl")
+    assert json.loads(lines[0])["type"] == "header"
+    assert json.loads(lines[-1])["type"] == "footer"
+    expect(page).to_have_title("Audit export | Agent Hub")
+
+
+def test_no_page_is_wider_than_a_phone(visit: Visit) -> None:
+    page = visit.page
+    links = page.locator("#nav-sidebar-apps a[href*='/admin/']")
+    paths = [link.get_attribute("href") or "" for link in links.all()]
+    page.set_viewport_size({"width": PHONE, "height": 844})
+
+    for path in [*paths, "/admin/account/"]:
+        page.goto(f"{visit.url}{path}")
+        assert _width(page) == PHONE, path
+        row = page.locator("#result_list :is(th, td) a").first
+        if row.count():
+            page.goto(f"{visit.url}{row.get_attribute('href')}")
+            assert _width(page) == PHONE, page.url
+
+
+def _width(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth"))
 
 
 def _scheme(page: Page) -> str:

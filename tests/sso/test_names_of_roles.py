@@ -10,7 +10,7 @@ from accounts.models import Role, User
 from accounts.operations import roles
 from kernel import clock
 from tests.accounts.factories import make_actor, make_user
-from tests.sso.factories import connect
+from tests.sso.factories import connect_with_lost_roles
 
 GIVEN: dict[str, Any] = {"group_roles": ["people=Staff"], "default_role": "Guest"}
 
@@ -18,7 +18,7 @@ GIVEN: dict[str, Any] = {"group_roles": ["people=Staff"], "default_role": "Guest
 @pytest.fixture
 def steward(admin: User) -> User:
     """Somebody who may edit roles, and not much else."""
-    connect(admin.organization, "https://login.example.com", **GIVEN)
+    connect_with_lost_roles(admin.organization, "https://login.example.com", **GIVEN)
     user = make_user(admin.organization, role=UserRole.VIEWER)
     role = make_role(admin, "Steward", ["role.edit", "role.read", "task.read"])
     user.assignments.update(role=role)

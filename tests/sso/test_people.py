@@ -252,7 +252,7 @@ def test_the_last_who_may_give_roles_keeps_theirs(
 def test_a_role_that_does_not_exist_gives_nothing(
     program: Program, deceived: Organization, liar: Crooked, olivia: User
 ) -> None:
-    factories.connect(deceived, liar.issuer, group_roles=["operators=Nobody's"])
+    factories.connect_with_lost_roles(deceived, liar.issuer, group_roles=["operators=Nobody's"])
 
     assert program.lied_to(deceived, liar).status_code == 200
     assert roles_of(olivia) == ["viewer"]

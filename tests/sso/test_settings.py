@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Organization, User
+from accounts.models import Organization, Role, User
 from sso import selectors
 from sso.errors import NotConfigured
 from tests.accounts.factories import set_policy
@@ -66,6 +66,7 @@ def test_a_bad_value_is_refused(admin: User, name: str, value: Any, sentence: st
 
 def test_a_good_one_counts(organization: Organization, admin: User) -> None:
     factories.connect(organization, ISSUER)
+    Role.objects.create(organization=organization, name="Some Role")
     assert put(admin, "group_roles", ["cn=ops,dc=x=operator", "a b = Some Role"]).status_code == 200
     assert put(admin, "allowed_domains", ["Example.COM"]).status_code == 200
     assert put(admin, "create_users", "true").status_code == 200
@@ -85,6 +86,32 @@ def test_a_good_one_counts(organization: Organization, admin: User) -> None:
         creates_users=True,
     )
     assert SECRET not in repr(agreed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("group_roles", ["a=viewer", "b=Nobody"]), ("default_role", "Nobody")],
+)
+def test_a_role_that_is_not_there_is_refused(admin: User, name: str, value: Any) -> None:
+    answer = put(admin, name, value)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {
+            "field": f"security.oidc_{name}",
+            "message": "There is no role 'Nobody'.",
+            "type": "unknown_role",
+        }
+    ]
+
+
+def test_one_that_is_gone_keeps_nothing_else_from_being_set(admin: User) -> None:
+    factories.connect_with_lost_roles(
+        admin.organization, ISSUER, group_roles=["a=Gone"], default_role="Gone"
+    )
+
+    assert put(admin, "group_roles", ["b=VIEWER", "a=Gone"]).status_code == 200
+    assert put(admin, "default_role", "Gone").status_code == 200
 
 
 def test_the_secret_is_shown_to_nobody(organization: Organization, admin: User) -> None:

@@ -9,6 +9,7 @@ from django.core.validators import validate_email
 from accounts.choices import UserRole
 from accounts.operations import passwords, people
 from accounts.selectors import people as people_selectors
+from accounts.selectors import roles
 from kernel import clock
 from kernel.actors import SYSTEM
 from kernel.commands import OperatorCommand
@@ -23,7 +24,11 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Who, with which role, where."""
         parser.add_argument("email", type=_email)
-        parser.add_argument("--role", choices=UserRole.values, default=UserRole.VIEWER.value)
+        parser.add_argument(
+            "--role",
+            default=UserRole.VIEWER.value,
+            help="any role of the organization, by its name",
+        )
         parser.add_argument("--organization", help="slug; needed if there are several")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,7 +50,12 @@ class Command(OperatorCommand):
                 now=clock.now(),
             )
         except DomainError as error:
-            raise CommandError(error.detail) from None
+            reasons = [str(field["message"]) for field in error.fields]
+            if any(field["type"] == "unknown_role" for field in error.fields):
+                known = roles.list_roles(organization_id=organizations[0].pk)
+                names = ", ".join(known.values_list("name", flat=True))
+                reasons.append(f"Roles: {names}.")
+            raise CommandError(" ".join(reasons) or error.detail) from None
         self.stdout.write(f"Password of {options['email']}, shown only now:\n{password}")
 
 

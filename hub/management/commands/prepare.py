@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0)
         found = json.loads(self._output_of("bootstrap", json=True))
-        if options["token"]:
+        if options["token"] and not found["created"]:  # else its password is known
             found["token"] = self._output_of("issue_token", email=found["email"]).strip()
         self.stdout.write(json.dumps(found))
 

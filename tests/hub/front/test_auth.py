@@ -1,15 +1,15 @@
 """Who may open a socket on `/ws`, and for how long."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Session, User
 from accounts.operations import sessions
+from hub.front import callers, sockets
 from kernel import clock
 from tests.accounts import factories
 from tests.events.factories import publish_now
@@ -19,10 +19,16 @@ from tests.hub.front.peer import Front
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def almost_over(user: User) -> str:
-    """A token that ends in three to four seconds."""
-    issued_at = clock.now() - AccessToken.lifetime + timedelta(seconds=4)
-    return factories.make_token(user, now=issued_at)
+def almost_over(user: User, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A token that ends three seconds after it was shown, however long that takes."""
+    short, identify = factories.make_token(user), callers.identify
+
+    def shortened(*, token: str, **more: Any) -> tuple[callers.Caller, datetime]:
+        caller, expiry = identify(token=token, **more)
+        return caller, clock.now() + timedelta(seconds=3) if token == short else expiry
+
+    monkeypatch.setattr(callers, "identify", shortened)
+    return short
 
 
 def test_a_token_in_the_first_message_opens_the_socket(front: Front, viewer: User) -> None:
@@ -40,7 +46,9 @@ def test_a_token_in_the_query_opens_the_socket(front: Front, viewer: User) -> No
         assert client.ask(type="ping") == ("pong", None)
 
 
-def test_silence_is_closed(front: Front) -> None:
+def test_silence_is_closed(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "AUTH_SECONDS", 0.5)
+
     with front.connect() as client:
         assert client.close_code() == 4401
 
@@ -108,17 +116,26 @@ def test_whoever_may_read_no_events_is_closed(
         assert client.close_code() == 4403
 
 
-def test_an_expired_token_closes_the_socket(front: Front, viewer: User) -> None:
+def test_an_expired_token_closes_the_socket(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = almost_over(viewer, monkeypatch)
+
     with front.connect() as client:
-        assert client.ask(type="auth", token=almost_over(viewer))[0] == "authenticated"
+        assert client.ask(type="auth", token=short)[0] == "authenticated"
 
         assert client.close_code() == 4401
 
 
-def test_a_newer_token_keeps_the_socket(front: Front, viewer: User) -> None:
+def test_a_newer_token_keeps_the_socket(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = almost_over(viewer, monkeypatch), factories.make_token(viewer)
+
     with front.connect() as client:
-        _, first = client.ask(type="auth", token=almost_over(viewer))
-        answer, renewed = client.ask(type="auth", token=factories.make_token(viewer))
+        client.say(type="auth", token=short)
+        client.say(type="auth", token=long)
+        (_, first), (answer, renewed) = client.hear(), client.hear()
 
         assert answer == "authenticated"
         assert renewed["expires_at"] > first["expires_at"]

@@ -1,11 +1,8 @@
 """The export of the audit chain: whole, to whom it belongs, and at nobody else's cost."""
 
 import json
-import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,94 +12,21 @@ from django.db import OperationalError, connection
 
 from accounts.models import Organization, User
 from accounts.operations import callers
-from audit import export_verifier
 from audit.models import AuditChain, AuditEvent
-from audit.selectors import checkpoints
 from audit.selectors.exports import Export
-from hub.front import exports
+from hub.front import exports, places
 from kernel import clock
 from tests.accounts import factories
 from tests.audit.factories import record, seal
 from tests.hub.front.peer import Front
 from tests.hub.front.sse import wait_until
+from tests.hub.front.taking import ROWS, TEXT, ask, bearer, check, resources, rest_of, stalled
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PATH = "/api/v1/audit-events/export"
-ROWS = 40
-TEXT = "x" * 200_000  # so that the buffers between hub and client do not hold an export
-
-
-@pytest.fixture
-def application(monkeypatch: pytest.MonkeyPatch) -> exports.AuditExports:
-    """The exports of the front that is asked for after it."""
-    found = exports.AuditExports()
-    monkeypatch.setattr("hub.front.app.AuditExports", lambda: found)
-    return found
-
-
-@pytest.fixture
-def chain(organization: Organization) -> AuditChain:
-    """A chain of some megabytes."""
-    for number in range(ROWS):
-        record(organization.pk, resource_id=number, details={"text": TEXT})
-    seal()
-    return AuditChain.objects.get(pk=organization.pk)
-
-
-def bearer(user: User) -> dict[str, str]:
-    return {"Authorization": f"Bearer {factories.make_token(user)}"}
-
-
-def ask(
-    front: Front, headers: dict[str, str], *, method: str = "GET", slash: str = "", **query: str
-) -> httpx.Response:
-    url = f"http://127.0.0.1:{front.port}{PATH}{slash}"
-    return httpx.request(method, url, headers=headers, params=query, timeout=60, trust_env=False)
-
-
-def check(content: bytes) -> export_verifier.Report:
-    keys = [checkpoints.current_key().raw]
-    return export_verifier.verify(content.splitlines(keepends=True), keys=keys)
-
-
-def resources(content: bytes) -> list[str]:
-    documents = [json.loads(line) for line in content.splitlines()]
-    return [d["event"]["resource_id"] for d in documents if d["type"] == "event"]
 
 
 def is_mine(number: str) -> bool:
     return number.isdecimal()
-
-
-@contextmanager
-def stalled(front: Front, headers: dict[str, str]) -> Iterator[socket.socket]:
-    """A client that asked, and reads nothing."""
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(30)
-        client.connect(("127.0.0.1", front.port))
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        request = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}Connection: close\r\n\r\n"
-        client.sendall(request.encode())
-        yield client
-
-
-def rest_of(client: socket.socket) -> bytes:
-    pieces = []
-    while piece := client.recv(65536):
-        pieces.append(piece)
-    head, _, body = b"".join(pieces).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200")
-    return b"".join(chunks(body))
-
-
-def chunks(body: bytes) -> Iterator[bytes]:
-    """The pieces of a body in chunked coding; it must have its end."""
-    while body != b"0\r\n\r\n":
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
-        yield rest[:length]
-        body = rest[length:].removeprefix(b"\r\n")
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -174,6 +98,8 @@ def test_a_stalled_client_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("audit.selectors.exports.PAGE", 3)
+    monkeypatch.setattr(places, "PER_PERSON", 14)
+    monkeypatch.setattr(places, "PER_ORGANIZATION", 14)
     headers = bearer(admin)
 
     with stalled(front, headers) as client:
@@ -209,8 +135,8 @@ def open_transactions() -> int:
 def test_who_never_reads_is_cut_off_and_forgotten(
     front: Front, admin: User, chain: AuditChain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.front.protocol.READ_SECONDS", 0.5)
-    monkeypatch.setattr(exports, "MOST", 1)
+    monkeypatch.setattr("hub.front.protocol.STEADY_SECONDS", 0.5)
+    monkeypatch.setattr(places, "PER_PROCESS", 1)
     headers = bearer(admin)
 
     with stalled(front, headers):

@@ -140,8 +140,10 @@ def test_a_lost_permission_ends_the_stream(
         assert [event.name for event in stream.rest()] == ["error"]
 
 
-def test_an_expired_token_ends_the_stream(front: Front, viewer: User, task: Task) -> None:
-    with sse.watch(front, viewer, task, token=almost_over(viewer)) as stream:
+def test_an_expired_token_ends_the_stream(
+    front: Front, viewer: User, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sse.watch(front, viewer, task, token=almost_over(viewer, monkeypatch)) as stream:
         events = stream.rest()
 
     assert events[-1].data == {

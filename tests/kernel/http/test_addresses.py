@@ -3,10 +3,13 @@
 from ipaddress import ip_network
 
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
 from kernel.http import addresses
 from kernel.http.addresses import client_address, parse
+from kernel.http.middleware import RequestContext
 
 PROXIES = ("10.0.0.0/8", "2001:db8:aa::/48", "127.0.0.1/32")
 
@@ -79,3 +82,30 @@ def test_what_is_no_address_is_none(text: str) -> None:
 )
 def test_limits_count_what_one_customer_has(address: str, household: str) -> None:
     assert addresses.household(address) == household
+
+
+@pytest.mark.parametrize(
+    ("peer", "listed", "is_secure"),
+    [
+        ("10.0.0.1", PROXIES, True),
+        ("::ffff:10.0.0.1", PROXIES, True),
+        ("192.0.2.1", PROXIES, False),
+        ("10.0.0.1", (), False),
+        ("", PROXIES, False),
+    ],
+)
+def test_only_a_proxy_says_that_a_request_came_over_tls(
+    rf: RequestFactory, settings: Settings, peer: str, listed: tuple[str, ...], *, is_secure: bool
+) -> None:
+    settings.HUB_TRUSTED_PROXIES = tuple(map(ip_network, listed))
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.9"}
+    seen: list[bool] = []
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        seen.append(request.is_secure())
+        return HttpResponse()
+
+    RequestContext(answer)(rf.get("/", headers=headers, REMOTE_ADDR=peer))
+
+    assert seen == [is_secure]
