@@ -34,6 +34,7 @@ urlpatterns = [
     path("api/v1/", include("tasks.urls")),
     path("api/v1/", include("knowledge.urls")),
     path("api/v1/", include("projects.urls")),
+    path("api/v1/", include("breakers.urls")),
     path("api/v1/", include("sso.urls")),
 ]
 handler400 = "hub.console.refusals.bad_request"

@@ -13,6 +13,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminEmailInputWidget,
+    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -31,6 +32,7 @@ REFUSED: Final = object()
 # So that apps need not import unfold.
 CHECKBOXES: Any = UnfoldAdminCheckboxSelectMultipleWidget
 EMAIL: Any = UnfoldAdminEmailInputWidget
+NUMBER: Any = UnfoldAdminIntegerFieldWidget
 PASSWORD: Any = UnfoldAdminPasswordWidget
 SELECT: Any = UnfoldAdminSelectWidget
 TEXT: Any = UnfoldAdminTextInputWidget

@@ -49,6 +49,7 @@ class AttemptOutcome(TextChoices):
     CANCELLED = "cancelled", "Cancelled"
     LOST = "lost", "Lost"
     RETURNED = "returned", "Returned"
+    POSTPONED = "postponed", "Postponed"
 
 
 class ReasonCode(TextChoices):
@@ -63,6 +64,7 @@ class ReasonCode(TextChoices):
     AGENT_DELETED = "agent_deleted", "Agent deleted"
     AGENT_AT_LIMIT = "agent_at_limit", "Agent at limit"
     WAITING_FOR_RETRY = "waiting_for_retry", "Waiting for retry"
+    BREAKER_OPEN = "breaker_open", "Breaker open"
     DEADLINE = "deadline", "Deadline"
     WAITING_FOR_WORKER = "waiting_for_worker", "Waiting for worker"
     NO_WORKER = "no_worker", "No worker"

@@ -17,6 +17,7 @@ BULK_LIMIT: Final = 1000
 METADATA_LIMIT: Final = 64_000
 CONSOLE_PAGES: Final = {
     "agent": "admin:agents_agent_change",
+    "breaker": "admin:breakers_circuitbreaker_change",
     "execution": "admin:agents_agentexecution_change",
     "task": "admin:tasks_task_change",
 }
@@ -201,6 +202,8 @@ class ReasonOutput(serializers.Serializer[Any]):
 
     def get_link(self, reason: Reason) -> str:
         """A path of the API."""
+        if reason.kind == "breaker":
+            return reverse("circuit_breaker-list")  # they have no page each
         return reverse(f"{reason.kind}-detail", args=[reason.id])
 
     def get_console_link(self, reason: Reason) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
 from agents.operations import catalogue, executions, resumption
+from agents.operations.gates import ProviderGate
 from agents.operations.llm_settings import key_setting
 from agents.runtime import engine, history
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
@@ -60,13 +61,16 @@ async def run(
         if past.unknown:
             return _outcome_unknown(past)
         spec = replace(spec, log=tuple(_message(step) for step in past.steps))
-    journal = ExecutionJournal(execution)
-    return await engine.run(
-        spec,
-        providers=model_registry().with_key(access.api_key),
-        tools=catalogue.TOOLS,
-        journal=journal,
-    )
+    gate = ProviderGate(execution.organization_id, version.llm_provider)
+    try:
+        return await engine.run(
+            spec,
+            providers=model_registry().with_key(access.api_key),
+            tools=catalogue.TOOLS,
+            journal=ExecutionJournal(execution, gate),
+        )
+    finally:
+        await gate.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +171,19 @@ def _seconds(version: AgentVersion, deadline: datetime | None) -> float:
 class ExecutionJournal:
     """The runtime's journal, kept in the database and shown live to whoever watches the task."""
 
-    def __init__(self, execution: AgentExecution) -> None:
+    def __init__(self, execution: AgentExecution, gate: ProviderGate) -> None:
         self._execution = execution
+        self._gate = gate
         self._ordinal = 0
         self._open: dict[str, UUID] = {}
 
     async def model_request_started(self, ordinal: int) -> None:
-        """Nothing to reserve: budgets are not enforced yet."""
+        """Ask whether the provider may be called."""
+        await self._gate.enter()
+
+    async def model_failed(self, failure: RunFailure) -> None:
+        """Tell the provider's breaker what went wrong."""
+        await self._gate.failed(failure.kind)
 
     async def text_delta(self, text: str) -> None:
         """Send the next piece of the answer to whoever watches."""
@@ -181,6 +191,7 @@ class ExecutionJournal:
 
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
+        await self._gate.answered()
         await self._store(executions.record_turn, turn=turn)
         self._show("task.turn", ordinal=self._ordinal)
 

@@ -115,7 +115,11 @@ class _Loop:
         ordinal = talk.turns + 1
         await self._tell(self._journal.model_request_started(ordinal))
         started = time.monotonic()
-        answer = await self._answer(talk, model, parameters)
+        try:
+            answer = await self._answer(talk, model, parameters)
+        except RunStopped as stopped:
+            await self._tell(self._journal.model_failed(stopped.failure))
+            raise
         duration_ms = _elapsed_ms(started)
         answer = talk.add_answer(answer)
         await self._tell(self._journal.model_answered(self._turn(ordinal, answer, duration_ms)))
@@ -186,6 +190,8 @@ class _Loop:
     async def _tell(self, callback: Awaitable[None]) -> None:
         try:
             await callback
+        except RunStopped:
+            raise
         except Exception as error:
             raise _JournalBroke(error) from error
 

@@ -106,6 +106,16 @@ def empty_answer(provider: str, *, at_limit: bool) -> RunFailure:
     )
 
 
+def breaker_open(message: str, *, seconds: float) -> RunFailure:
+    """The provider is not called for a while; `message` says why."""
+    return RunFailure(
+        kind=FailureKind.BREAKER_OPEN,
+        message=message,
+        retryable=True,
+        retry_after_seconds=seconds,
+    )
+
+
 def filtered(provider: str) -> RunFailure:
     """The provider's content filter withheld the answer."""
     return RunFailure(

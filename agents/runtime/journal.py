@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.runtime.spec import Message, Usage
+from agents.runtime.spec import Message, RunFailure, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +55,18 @@ class ModelTurn:
 class Journal(Protocol):
     """Callbacks of one run, awaited one at a time and in the order of events by a single task.
 
-    An exception from any of them stops the run and reaches the caller of `engine.run` as it is;
-    open connections and running tools are closed first. Every `ModelTurn` and `ToolResult` is given
-    exactly once; the run goes on only after the callback returned, so what it stored is safe to
-    resume from. The run's timeout never interrupts a callback, but for `text_delta`.
+    `RunStopped` from any of them ends the run with its failure. Another exception stops the run and
+    reaches the caller of `engine.run` as it is; connections and running tools are closed first.
+    Every `ModelTurn` and `ToolResult` is given exactly once; the run goes on only after the
+    callback returned, so what it stored is safe to resume from. The run's timeout never interrupts
+    a callback, but for `text_delta`.
     """
 
     async def model_request_started(self, ordinal: int) -> None:
-        """A model call is about to be sent: the place to reserve its cost."""
+        """A model call is about to be sent: the place to refuse it, or to reserve its cost."""
+
+    async def model_failed(self, failure: RunFailure) -> None:
+        """The model call that was sent brought no answer. Not told of a run that is cancelled."""
 
     async def text_delta(self, text: str) -> None:
         """The next piece of the answer being written, several tokens at a time; never stored."""

@@ -22,6 +22,7 @@ class FailureKind(StrEnum):
     PROVIDER_TIMEOUT = "provider_timeout"
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_BAD_RESPONSE = "provider_bad_response"
+    BREAKER_OPEN = "breaker_open"
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
     UNKNOWN_PROVIDER = "unknown_provider"
     TOOL_UNKNOWN = "tool_unknown"

@@ -63,6 +63,7 @@ MENU: Final[list[dict[str, Any]]] = [
             _page("Audit", "verified_user", "audit_auditevent", "audit.read"),
             _page("Audit checkpoints", "signature", "audit_auditcheckpoint", "audit.read"),
             _place("Audit export", "download", "audit_export", "audit.export"),
+            _page("Circuit breakers", "electric_bolt", "breakers_circuitbreaker", "settings.edit"),
             _page("Events", "bolt", "events_outboxevent", "event.read"),
         ],
     },

@@ -55,6 +55,9 @@ OUTCOMES: Final = {
     "timeout": AttemptOutcome.TIMED_OUT,
     "cancelled": AttemptOutcome.CANCELLED,
 }
+# What stops a run without anything having failed: the task waits, with this as its reason.
+POSTPONED: Final = frozenset({FailureKind.BREAKER_OPEN})
+SPREAD_SECONDS: Final = 5.0
 # Taken away through nobody's wish: the next attempt goes on where this one was.
 RESUMED: Final = frozenset({AttemptOutcome.LOST, AttemptOutcome.RETURNED})
 
@@ -220,7 +223,7 @@ def _end_attempts(results: Mapping[UUID, RunResult], now: datetime) -> None:
     attempts = [
         TaskAttempt(
             id=attempt_id,
-            outcome=OUTCOMES[result.status],
+            outcome=_outcome(result),
             error=result.error.message if result.error else "",
             finished_at=now,
             updated_at=now,
@@ -228,6 +231,11 @@ def _end_attempts(results: Mapping[UUID, RunResult], now: datetime) -> None:
         for attempt_id, result in results.items()
     ]
     batches.update(attempts, ["outcome", "error", "finished_at", "updated_at"])
+
+
+def _outcome(result: RunResult) -> AttemptOutcome:
+    is_postponed = result.error is not None and result.error.kind in POSTPONED
+    return AttemptOutcome.POSTPONED if is_postponed else OUTCOMES[result.status]
 
 
 def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: datetime) -> None:
@@ -238,6 +246,8 @@ def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: dat
     task.updated_at = now
     if result.error is None:
         _complete(task, result.output, now)
+    elif result.error.kind in POSTPONED:
+        _postpone(task, result.error, execution, now)
     elif result.error.kind == FailureKind.TOOL_OUTCOME_UNKNOWN:
         _ask_a_person(task, result.error, execution)
     else:
@@ -286,6 +296,16 @@ def _ask_a_person(task: Task, failure: RunFailure, execution: AgentExecution) ->
     task.status = TaskStatus.REVIEW
     task.error, task.error_kind = failure.message, failure.kind
     task.resumes_execution_id = execution.pk
+
+
+def _postpone(task: Task, failure: RunFailure, execution: AgentExecution, now: datetime) -> None:
+    """Nothing failed: what the run needs cannot be had now. It costs no retry."""
+    requeue(task, now)
+    # Spread, so that not all that waited for one provider try it in the same moment.
+    seconds = (failure.retry_after_seconds or 0) + random.random() * SPREAD_SECONDS  # noqa: S311 - spreads load, hides nothing
+    task.available_at = now + timedelta(seconds=seconds)
+    task.resumes_execution_id = execution.pk
+    task.error, task.error_kind = failure.message, failure.kind
 
 
 def _fail_or_retry(

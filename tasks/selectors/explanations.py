@@ -1,7 +1,7 @@
 """Why a task does not run, or what it does: as far as the database can tell."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -10,6 +10,9 @@ from django.db.models import Case, Count, Q, Value, When
 
 from agents.choices import AgentKind, AgentStatus
 from agents.models import Agent, AgentExecution
+from agents.runtime.spec import FailureKind
+from breakers.choices import breaker_of
+from breakers.selectors import list_breakers
 from tasks.choices import ReasonCode, TaskStatus
 from tasks.models import Task, TaskAttempt
 
@@ -27,6 +30,7 @@ SUMMARIES: Final = {
     ReasonCode.AGENT_STOPPED: "The task waits for its agent to be started.",
     ReasonCode.AGENT_AT_LIMIT: "The task waits for a free slot of its agent.",
     ReasonCode.WAITING_FOR_RETRY: "The task waits for its next retry.",
+    ReasonCode.BREAKER_OPEN: "The task waits for a circuit breaker to close.",
     ReasonCode.DEADLINE: "The task is too late to run.",
     ReasonCode.WAITING_FOR_WORKER: "The task waits for a worker to claim it.",
     ReasonCode.NO_WORKER: "The task waits for a worker, and there seems to be none.",
@@ -41,7 +45,7 @@ class Reason:
 
     code: ReasonCode
     message: str
-    kind: Literal["agent", "execution", "task"]
+    kind: Literal["agent", "breaker", "execution", "task"]
     id: UUID
     since: datetime | None = None
     until: datetime | None = None
@@ -130,7 +134,7 @@ def _waiting(task: Task, now: datetime) -> list[Reason]:
     )
     if agent is None:
         return [*held, *_without_agent(task)]
-    held += [*_held_by_agent(agent), *_backoff(task, now), *_full(agent)]
+    held += [*_held_by_agent(agent), *_backoff(task, agent, now), *_full(agent)]
     return held or [_unclaimed(task, agent, now)]
 
 
@@ -154,12 +158,22 @@ def _held_by_agent(agent: Agent) -> Iterator[Reason]:
         yield _stopped(agent)
 
 
-def _backoff(task: Task, now: datetime) -> Iterator[Reason]:
-    if task.available_at > now:
+def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
+    if task.available_at > now and task.error_kind == FailureKind.BREAKER_OPEN:
+        yield _kept_by_breaker(task, agent)
+    elif task.available_at > now:
         message = f"The last attempt failed. {task.error}" if task.error else "It is not time yet."
         yield Reason(
             ReasonCode.WAITING_FOR_RETRY, message, "task", task.pk, until=task.available_at
         )
+
+
+def _kept_by_breaker(task: Task, agent: Agent) -> Reason:
+    provider = agent.current_version.llm_provider if agent.current_version else ""
+    breakers = list_breakers(organization_id=task.organization_id).filter(name=breaker_of(provider))
+    found = breakers.values_list("pk", flat=True).first()
+    reason = Reason(ReasonCode.BREAKER_OPEN, task.error, "task", task.pk, until=task.available_at)
+    return replace(reason, kind="breaker", id=found) if found else reason
 
 
 def _full(agent: Agent) -> Iterator[Reason]:

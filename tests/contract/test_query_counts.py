@@ -17,6 +17,7 @@ from tasks.models import Task
 from tasks.operations import endings
 from tests.accounts.factories import make_key, make_token, make_user
 from tests.agents.factories import PERSON, failed, make_agent
+from tests.breakers.factories import make_breaker
 from tests.clients import ApiClient
 from tests.contract.test_rows import described
 from tests.knowledge import factories as knowledge
@@ -35,6 +36,7 @@ LISTS: Final = {
     "/api/v1/audit-events": 1,
     "/api/v1/audit-events/checkpoints": 1,
     "/api/v1/auth/sessions": 2,
+    "/api/v1/circuit-breakers": 1,
     "/api/v1/environments": 1,
     "/api/v1/executions": 1,
     "/api/v1/knowledge": 1,
@@ -73,6 +75,7 @@ def add_rows(task: Task, count: int) -> None:
         knowledge.entry(task.organization, title=f"Entry {number}")
         make_environment(first_project(task), name=f"Environment at {now}")
         make_project(task.organization)
+        make_breaker(task.organization, name=f"host:{count}.{number}")
         audit.seal_events(now=now)
         add_role(task.organization, str(now))
         add_rule(task.organization)

@@ -64,6 +64,7 @@ def make() -> World:
     project = made(client, "/api/v1/projects", {"name": "Project"})
     stage = {"project_id": project["id"], "name": "prod", "type": "prod"}
     environment = made(client, "/api/v1/environments", stage)
+    breaker = made(client, "/api/v1/circuit-breakers", {"name": "provider:theirs"})
     knowledge = client.get("/api/v1/knowledge").json()["items"][0]["id"]
     enrol(person)
     for path, body in PUT.items():
@@ -81,6 +82,7 @@ def make() -> World:
             "/api/v1/agents/{}": one(finished.agent.pk),
             "/api/v1/audit-events/{}": one(_newest(AuditEvent, organization)),
             "/api/v1/auth/sessions/{}": one(_session(admin)),
+            "/api/v1/circuit-breakers/{}": one(breaker["service"]),
             "/api/v1/environments/{}": one(environment["id"]),
             "/api/v1/executions/{}": one(_execution(finished)),
             "/api/v1/knowledge/{}": one(knowledge),

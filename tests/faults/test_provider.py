@@ -20,7 +20,7 @@ def test_models_that_come_to_no_end_are_left(scene: Scene) -> None:
     titles = [f"{way}-{number} peer={way}" for way in WAYS for number in range(2)]
     late = scene.make_tasks(impatient, titles, max_retries=0)
     patient = scene.make_agent("patient")
-    deadline = scene.rows("SELECT now() + interval '3 seconds'")[0][0].isoformat()
+    deadline = scene.rows("SELECT now() + interval '6 seconds'")[0][0].isoformat()
     overdue = scene.make_tasks(
         patient, [f"{way}-9 peer={way}" for way in WAYS], deadline=deadline, max_retries=5
     )
@@ -47,3 +47,35 @@ def test_a_model_that_breaks_off_is_asked_again_and_then_given_up(scene: Scene) 
         (2, "failed"),
     ]
     settled(scene)
+
+
+def test_tasks_wait_for_an_open_breaker_and_lose_no_retry(scene: Scene) -> None:
+    limits = {"failure_threshold": 1, "success_threshold": 1, "recovery_timeout_seconds": 8}
+    breaker = {"name": "provider:openai", **limits}
+    scene.api.post("/circuit-breakers", json=breaker).raise_for_status()
+    agent_id = scene.make_agent("held")
+    dropped = scene.make_tasks(agent_id, ["held-0 peer=drop"], max_retries=0)
+    eventually(lambda: failed(scene, dropped))
+
+    waiting = scene.make_tasks(
+        agent_id, [f"held-{n} calls=1 pause=0.01" for n in (1, 2)], max_retries=0
+    )
+    eventually(lambda: reasons(scene, waiting) == {"breaker_open"})
+    settled(scene)
+
+    tasks = [scene.task(task_id) for task_id in waiting]
+    assert [(task["status"], task["retry_count"]) for task in tasks] == [("completed", 0)] * 2
+    outcomes = [outcome for *_, outcome in scene.attempts(agent_id)]
+    assert outcomes.count("succeeded") == 2
+    assert set(outcomes) == {"failed", "postponed", "succeeded"}
+    (shown,) = scene.api.get("/circuit-breakers").json()["items"]
+    assert (shown["service"], shown["state"]) == ("provider:openai", "closed")
+    scene.api.post(
+        "/circuit-breakers", json={**breaker, "failure_threshold": 5, "success_threshold": 3}
+    ).raise_for_status()
+
+
+def reasons(scene: Scene, task_ids: list[str]) -> set[str]:
+    """Why the tasks do not run."""
+    explained = [scene.api.get(f"/tasks/{task_id}/explain").json() for task_id in task_ids]
+    return {found["reasons"][0]["code"] for found in explained}

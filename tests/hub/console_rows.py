@@ -17,6 +17,7 @@ from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import Usage
 from audit import operations as audit
 from audit.models import AuditCheckpoint, AuditEvent
+from breakers.models import CircuitBreaker
 from cost.models import UsageRecord
 from events.models import OutboxEvent
 from kernel import clock
@@ -27,6 +28,7 @@ from tasks.models import Task
 from tasks.operations import endings
 from tests.accounts.factories import make_actor
 from tests.agents.factories import answered, make_agent
+from tests.breakers.factories import make_breaker
 from tests.knowledge import factories as knowledge
 from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
@@ -46,6 +48,7 @@ PAGES: tuple[type[Model], ...] = (
     KnowledgeEntry,
     Project,
     Environment,
+    CircuitBreaker,
     UsageRecord,
     AuditEvent,
     AuditCheckpoint,
@@ -113,6 +116,7 @@ def fill(user: User, *, text: str = "Forty-two.") -> Finished:
         organization=user.organization, name="Key", prefix="hubk_1", key_hash=str(user.pk)
     )
     make_environment(make_project(user.organization), name=f"Environment {text}")
+    make_breaker(user.organization, name=f"host:{user.pk}")
     audit.seal_events(now=clock.now())
     agent = make_agent(user.organization, system_prompt=text, description=text)
     return finish_task(user.organization, agent=agent, text=text, title=f"Title {text}")

@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
 from agents.models import Agent, AgentExecution
 from audit.models import AuditCheckpoint, AuditEvent
+from breakers.models import CircuitBreaker
 from cost.models import UsageRecord
 from events.models import OutboxEvent
 from kernel import permissions
@@ -23,7 +24,7 @@ from tests.hub import console_rows
 from tests.hub.console_rows import PAGES, address, list_address, page_of, row_of
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-FOR_ADMINISTRATORS = (Organization, User, Session, ApiKey, AgentKey)
+FOR_ADMINISTRATORS = (CircuitBreaker, Organization, User, Session, ApiKey, AgentKey)
 every_page = pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.model_name)
 # Queries of a list with rows: the cookie, whose it is, the rows, and one per filter that offers the
 # values it sees.
@@ -41,6 +42,7 @@ LIST_QUERIES = {
     KnowledgeEntry: 4,
     Project: 3,
     Environment: 3,
+    CircuitBreaker: 3,
     UsageRecord: 4,
     AuditEvent: 6,  # also what its resources are called
     AuditCheckpoint: 3,

@@ -54,6 +54,7 @@ def test_every_reason_that_can_come_first_has_its_sentence() -> None:
         "agent_stopped",
         "agent_at_limit",
         "waiting_for_retry",
+        "breaker_open",
         "deadline",
         "waiting_for_worker",
         "no_worker",

@@ -11,7 +11,7 @@ from agents.runtime import engine
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings
-from agents.runtime.spec import Guardrails, RunResult, RunSpec, ToolContext
+from agents.runtime.spec import Guardrails, RunFailure, RunResult, RunSpec, ToolContext
 from agents.runtime.tools import Tool, ToolRegistry
 from tests.peers.model_server import KEY, ModelPeer
 
@@ -34,6 +34,9 @@ class Recorder:
     events: list[tuple[str, Any]] = field(default_factory=list)
     break_at: str = ""
     error: Exception = field(default_factory=lambda: LookupError("The lease is lost."))
+
+    async def model_failed(self, failure: RunFailure) -> None:
+        self._note("failed", failure)
 
     async def model_request_started(self, ordinal: int) -> None:
         self._note("request", ordinal)

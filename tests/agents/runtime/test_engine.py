@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agents.runtime import engine
+from agents.runtime import engine, failures
+from agents.runtime.failures import RunStopped
 from agents.runtime.spec import FailureKind, RunResult
 from agents.runtime.tools import ToolRegistry
 from tests.agents.runtime.factories import (
@@ -21,7 +22,7 @@ from tests.peers.anthropic_server import anthropic_peer
 from tests.peers.google_server import google_peer
 from tests.peers.model_server import ModelPeer
 from tests.peers.openai_server import openai_peer
-from tests.peers.script import Answer, Endless, Hang
+from tests.peers.script import STEPS, Answer, Endless, Hang
 
 SHOUT_HI = Answer(tool_calls=(("shout", {"text": "hi"}),))
 SHOUT_TWICE = Answer(tool_calls=(("shout", {"text": "a"}), ("shout", {"text": "b"})))
@@ -365,3 +366,25 @@ def test_a_registry_refuses_a_second_loop() -> None:
 
         with pytest.raises(RuntimeError, match="serves one event loop"):
             asyncio.run(use(providers))
+
+
+def test_a_journal_that_refuses_a_call_ends_the_run_without_it() -> None:
+    refusal = failures.breaker_open("Try again in 9 s.", seconds=9)
+    journal = Recorder(break_at="request", error=RunStopped(refusal))
+
+    with openai_peer(DONE) as peer:
+        result = run(peer, make_spec(), journal=journal)
+
+        assert not peer.requests
+    assert (result.status, result.error) == ("error", refusal)
+    assert journal.names() == ["request"]
+
+
+def test_the_journal_is_told_of_a_call_that_failed() -> None:
+    journal = Recorder()
+
+    with openai_peer(STEPS["drop"]) as peer:
+        result = run(peer, make_spec(), journal=journal)
+
+    assert journal.names() == ["request", "failed"]
+    assert journal.of("failed") == [result.error]

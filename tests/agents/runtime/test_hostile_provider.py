@@ -47,7 +47,7 @@ def test_thousands_of_calls_in_one_event_end_the_run_at_the_bound() -> None:
 
     assert result.error is not None
     assert (result.error.kind, result.error.retryable) == (FailureKind.GUARDRAIL_TOOL_CALLS, False)
-    assert journal.names() == ["request"]
+    assert journal.names() == ["request", "failed"]
 
 
 def test_a_hundred_calls_too_many_are_still_on_record() -> None:

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from agents.models import Agent
+from agents.operations.gates import ProviderGate
 from agents.operations.run_agent import ExecutionJournal
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import RunResult, Usage
@@ -22,7 +23,9 @@ class Run:
 
     def __init__(self, task: Task, *, now: datetime | None = None) -> None:
         self.claim = factories.claim_one(task, now=now)
-        self.journal = ExecutionJournal(self.claim.execution)
+        self.journal = ExecutionJournal(
+            self.claim.execution, ProviderGate(self.claim.organization_id, "demo")
+        )
         self._turns = count(1)
         relay()
 

@@ -1,0 +1,1 @@
+"""Redis, where the breakers' states are."""

@@ -1,0 +1,1 @@
+"""What people decide about breakers, and the calls that pass them."""
