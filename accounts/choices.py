@@ -80,22 +80,26 @@ PERMISSIONS: Final = (
 )
 
 
-def _whole(name: str, default: int, low: int, high: int, description: str) -> Setting:
+def _whole(
+    name: str, label: str, default: int, bounds: tuple[int, int], description: str
+) -> Setting:
     return Setting(
         key=f"security.{name}",
         kind="integer",
+        label=label,
         default=default,
-        minimum=low,
-        maximum=high,
+        minimum=bounds[0],
+        maximum=bounds[1],
         description=description,
         permission=SECURITY,
     )
 
 
-def _flag(name: str, description: str, *, default: bool = False) -> Setting:
+def _flag(name: str, label: str, description: str, *, default: bool = False) -> Setting:
     return Setting(
         key=f"security.{name}",
         kind="boolean",
+        label=label,
         default=default,
         description=description,
         permission=SECURITY,
@@ -104,24 +108,116 @@ def _flag(name: str, description: str, *, default: bool = False) -> Setting:
 
 # The bounds keep a slip from locking everybody out, and the policy from being switched off.
 SETTINGS: Final = (
-    _whole("password_min_length", 12, 8, 64, "Characters that a password has at least."),
-    _flag("password_require_uppercase", "Passwords need a capital letter.", default=True),
-    _flag("password_require_lowercase", "Passwords need a small letter.", default=True),
-    _flag("password_require_digit", "Passwords need a digit.", default=True),
-    _flag("password_require_special", "Passwords need a sign of another kind.", default=True),
     _whole(
-        "password_max_age_days", 90, 0, 3650, "Days until a password is to be changed; 0: none."
+        "password_min_length",
+        "Minimum length of a password",
+        12,
+        (8, 64),
+        "Characters that a password has at least.",
     ),
-    _whole("password_history", 5, 0, 24, "Last passwords that may not come back."),
-    _flag("mfa_required", "Everybody logs in with a second factor."),
-    _whole("mfa_grace_period_hours", 72, 0, 720, "Hours that people have to enrol one."),
-    _flag("step_up_required", "Changing roles, revealing and approving ask for a fresh factor."),
-    _whole("step_up_max_age_minutes", 15, 1, 1440, "Minutes that a second factor is fresh."),
-    _whole("session_max_duration_hours", 24, 1, 168, "Hours after which a session ends."),
-    _whole("session_idle_timeout_minutes", 30, 5, 1440, "Idle minutes that end a console session."),
-    _whole("session_max_concurrent", 5, 1, 100, "Sessions a person may have; the oldest ends."),
-    _whole("lockout_threshold", 5, 3, 100, "Wrong passwords in a row that lock an account."),
-    _whole("lockout_minutes", 30, 1, 1440, "Minutes that a locked account stays locked."),
-    _whole("rate_limit_user", 300, 30, 100_000, "Requests a minute of one person or API key."),
-    _flag("registration_enabled", "Strangers may register, as viewers."),
+    _flag(
+        "password_require_uppercase",
+        "Ask for a capital letter",
+        "Passwords need a capital letter.",
+        default=True,
+    ),
+    _flag(
+        "password_require_lowercase",
+        "Ask for a small letter",
+        "Passwords need a small letter.",
+        default=True,
+    ),
+    _flag("password_require_digit", "Ask for a digit", "Passwords need a digit.", default=True),
+    _flag(
+        "password_require_special",
+        "Ask for another sign",
+        "Passwords need a sign that is no letter or digit.",
+        default=True,
+    ),
+    _whole(
+        "password_max_age_days",
+        "Maximum age of a password (days)",
+        90,
+        (0, 3650),
+        "Days until a password is to be changed; 0: none.",
+    ),
+    _whole(
+        "password_history",
+        "Passwords that are remembered",
+        5,
+        (0, 24),
+        "Last passwords that may not come back.",
+    ),
+    _flag(
+        "mfa_required",
+        "Require a second factor",
+        "Everybody logs in with a second factor.",
+    ),
+    _whole(
+        "mfa_grace_period_hours",
+        "Time to set one up (hours)",
+        72,
+        (0, 720),
+        "Hours that people have to enrol one.",
+    ),
+    _flag(
+        "step_up_required",
+        "Require a fresh code for what matters",
+        "Changing people, roles, who holds them, settings, this policy or IP rules, and making an"
+        " API key ask for a fresh code of the second factor.",
+    ),
+    _whole(
+        "step_up_max_age_minutes",
+        "A code stays fresh for (minutes)",
+        15,
+        (1, 1440),
+        "Minutes that a second factor is fresh.",
+    ),
+    _whole(
+        "session_max_duration_hours",
+        "Longest session (hours)",
+        24,
+        (1, 168),
+        "Hours after which a session ends.",
+    ),
+    _whole(
+        "session_idle_timeout_minutes",
+        "Idle console session (minutes)",
+        30,
+        (5, 1440),
+        "Idle minutes that end a console session.",
+    ),
+    _whole(
+        "session_max_concurrent",
+        "Sessions of a person at once",
+        5,
+        (1, 100),
+        "Sessions a person may have; the oldest ends.",
+    ),
+    _whole(
+        "lockout_threshold",
+        "Wrong attempts until an account is locked",
+        5,
+        (3, 100),
+        "Wrong passwords or codes in a row that lock an account.",
+    ),
+    _whole(
+        "lockout_minutes",
+        "Lockout (minutes)",
+        30,
+        (1, 1440),
+        "Minutes that a locked account stays locked.",
+    ),
+    _whole(
+        "rate_limit_user",
+        "Requests of a person a minute",
+        300,
+        (30, 100_000),
+        "Requests a minute of one person or API key.",
+    ),
+    _flag(
+        "registration_enabled",
+        "Open registration",
+        "Strangers may register, as viewers.",
+    ),
 )

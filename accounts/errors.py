@@ -109,6 +109,10 @@ class PasswordExpired(Forbidden):
 
     code = "auth.password_expired"
     message = "Your password has expired. Change it: POST /api/v1/auth/change-password."
+    temporary = (
+        "An administrator gave you this password. Choose your own:"
+        " POST /api/v1/auth/change-password."
+    )
 
 
 class MfaEnrollmentRequired(Forbidden):

@@ -1,11 +1,11 @@
-"""Query parameters of the lists of people and of who holds which role."""
+"""Query parameters of the lists of people, of who holds which role, and of sessions."""
 
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 
-from accounts.models import RoleAssignment, User
+from accounts.models import RoleAssignment, Session, User
 
 
 class PersonFilter(filters.FilterSet):
@@ -38,4 +38,14 @@ class UserRoleFilter(filters.FilterSet):
 
     class Meta:
         model = RoleAssignment
+        fields: list[str] = []
+
+
+class SessionFilter(filters.FilterSet):
+    """`?user_id=`: where one person is logged in."""
+
+    user_id = filters.UUIDFilter(field_name="user_id")
+
+    class Meta:
+        model = Session
         fields: list[str] = []

@@ -128,7 +128,9 @@ def _check_restriction(user: User, permission: str, lifted: Container[str]) -> N
     restriction = user.rights.restriction
     if not restriction or permission == ANYONE or restriction in lifted:
         return
-    raise PasswordExpired if restriction == Restriction.PASSWORD else MfaEnrollmentRequired
+    if restriction != Restriction.PASSWORD:
+        raise MfaEnrollmentRequired
+    raise PasswordExpired(PasswordExpired.temporary if user.password_is_temporary else "")
 
 
 def _refusal(user: User, permission: str) -> Forbidden:

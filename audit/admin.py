@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet, TextField, Value
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -27,6 +26,7 @@ from kernel.admin import (
     ConsoleAdmin,
     column,
     exact_time,
+    names_of,
     status_column,
     time_column,
 )
@@ -65,23 +65,9 @@ def _names(request: HttpRequest, events: Sequence[AuditEvent]) -> dict[tuple[str
     """What the resources are called whose page the caller may see; one query."""
     wanted: dict[str, set[UUID]] = {}
     for event in events:
-        page = AUDITED.get(event.resource_type)
-        if page is not None and page.has_view_permission(request):
-            with suppress(ValueError):
-                wanted.setdefault(event.resource_type, set()).add(UUID(event.resource_id))
-    parts = [_names_of(request, kind, pks) for kind, pks in sorted(wanted.items())]
-    if not parts:
-        return {}
-    found = parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]
-    return {(kind, str(pk)): name for kind, pk, name in found}
-
-
-def _names_of(request: HttpRequest, kind: str, pks: set[UUID]) -> QuerySet[Any, Any]:
-    page = AUDITED[kind]
-    rows: Any = page.get_queryset(request).filter(pk__in=pks).order_by()
-    named = rows.annotate(named_kind=Value(kind), named=Cast(page.audited_as[1], TextField()))
-    found: QuerySet[Any, Any] = named.values_list("named_kind", "pk", "named")
-    return found
+        with suppress(ValueError):
+            wanted.setdefault(event.resource_type, set()).add(UUID(event.resource_id))
+    return names_of(request, wanted)
 
 
 def _actor(event: AuditEvent) -> str:

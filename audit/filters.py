@@ -20,7 +20,7 @@ RESOURCE: Final = re.compile(r"[a-z_]+(:.+)?")
 class Instant(serializers.DateTimeField):
     """RFC 3339, with its offset: an instant without one is a guess."""
 
-    default_error_messages = {"naive": "Name the offset: 2026-01-31T12:00:00Z."}
+    default_error_messages = {"naive": "Send date, time and offset, e.g. 2026-11-22T00:00:00Z."}
 
     def enforce_timezone(self, value: datetime) -> datetime:
         """Refuses what has none."""

@@ -8,7 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Least, Now
 
 from audit.choices import AuditStatus
 from audit.models import AuditChain, AuditCheckpoint, AuditEvent, AuditKey
@@ -263,7 +264,8 @@ def _seal_batch(*, organization_id: UUID, now: datetime) -> int:
     if events:
         batches.update(events, ["position", "previous_hash", "hash", "hash_version"])
         head.sealed_at = now
-        _save(head, ["position", "hash", "sealed_at"], now)
+        oldest = min(event.occurred_at for event in events)
+        _save(head, ["position", "hash", "sealed_at"], now, waits_since=oldest)
     return len(events)
 
 
@@ -282,14 +284,22 @@ def _sign_tail(*, organization_id: UUID, now: datetime) -> None:
         _save(AuditChain.objects.get(pk=organization_id), [], now)
 
 
-def _save(head: AuditChain, changed: list[str], now: datetime) -> None:
-    """Write the head, and a checkpoint of it if one is due."""
-    at = head.checkpointed_at
-    is_due = at is None or abs(now - at) >= chain.CHECKPOINT_EVERY  # ahead: `_signed_lately`
+def _save(
+    head: AuditChain, changed: list[str], now: datetime, waits_since: datetime | None = None
+) -> None:
+    """Write the head, and a checkpoint of it if one is due.
+
+    It is at once for rows that waited long for their seal (`waits_since`: the oldest's time).
+    """
+    at, every = head.checkpointed_at, chain.CHECKPOINT_EVERY
+    is_due = at is None or abs(now - at) >= every  # ahead: `_signed_lately`
+    is_due = is_due or (waits_since is not None and now - waits_since >= every)
     behind = head.position - head.checkpointed_position
     if behind >= chain.CHECKPOINT_ROWS or (behind and is_due):
         _sign(head, now)
-        head.checkpointed_position, head.checkpointed_at = head.position, now
+        head.checkpointed_position = head.position
+        # The database refuses a time that is ahead of its own clock; ours may be.
+        head.checkpointed_at = Least(Value(now), Now())
         changed = [*changed, "checkpointed_position", "checkpointed_at"]
     if changed:
         head.save(update_fields=changed)

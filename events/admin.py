@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from events.choices import list_types
 from events.models import OutboxEvent
 from kernel import display
 from kernel.admin import (
@@ -41,6 +42,9 @@ class OutboxEventAdmin(ConsoleAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The organization's events, without those meant for one other person."""
+        """The organization's events of types that the viewer may read, but for other people's."""
         rows = super().get_queryset(request)
-        return rows.filter(Q(user_id=None) | Q(user_id=request.user.pk))
+        # As on /ws: who may see events need not see those of tasks.
+        viewer: Any = request.user
+        readable = [kind.name for kind in list_types() if viewer.rights.hold(kind.permission)]
+        return rows.filter(Q(user_id=None) | Q(user_id=request.user.pk), type__in=readable)

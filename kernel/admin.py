@@ -1,6 +1,6 @@
 """Console bases: pages look by default and act only through operations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
@@ -9,8 +9,9 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import SuspiciousOperation, ValidationError
-from django.db.models import Model, QuerySet, UUIDField
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model, QuerySet, TextField, UUIDField, Value
+from django.db.models.functions import Cast
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -222,6 +223,18 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
         row = self.get_object(request, str(object_id)) if buttons else None
         return [b for b in buttons if row is not None and b.method.available(row)]
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """There is no such page, for nobody."""
+        raise Http404
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """The same."""
+        raise Http404
+
     def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the page of one object, after an action on it in a dialog."""
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
@@ -268,6 +281,29 @@ class ConsoleInline(ReadOnly, TabularInline):  # type: ignore[misc]  # unfold sh
 
 # The pages of what the audit trail names, by its word for them.
 AUDITED: Final[dict[str, ConsoleAdmin]] = {}
+
+
+def names_of(
+    request: HttpRequest, wanted: Mapping[str, Collection[UUID]]
+) -> dict[tuple[str, str], str]:
+    """What objects are called whose page the caller may see, by kind and id; one query, or none."""
+    parts = [
+        _names_of(request, kind, pks)
+        for kind, pks in sorted(wanted.items())
+        if pks and kind in AUDITED and AUDITED[kind].has_view_permission(request)
+    ]
+    if not parts:
+        return {}
+    found = parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]
+    return {(kind, str(pk)): name for kind, pk, name in found}
+
+
+def _names_of(request: HttpRequest, kind: str, pks: Collection[UUID]) -> QuerySet[Any, Any]:
+    page = AUDITED[kind]
+    rows: Any = page.get_queryset(request).filter(pk__in=pks).order_by()
+    named = rows.annotate(named_kind=Value(kind), named=Cast(page.audited_as[1], TextField()))
+    found: QuerySet[Any, Any] = named.values_list("named_kind", "pk", "named")
+    return found
 
 
 def column(

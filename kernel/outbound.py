@@ -7,7 +7,6 @@ so a name that changes its answer between check and connect gains nothing (DNS r
 import asyncio
 import socket
 import ssl
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Final, TypeAlias
 
 import httpx
 
+from kernel import deadlines
 from kernel.errors import DomainError
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -148,7 +148,7 @@ def async_client(
 def sync_client(
     policy: OutboundPolicy, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 ) -> httpx.Client:
-    """The blocking twin of `async_client`."""
+    """The blocking twin of `async_client`; `fetch` adds a deadline."""
     return httpx.Client(
         transport=GuardedTransport(policy),
         timeout=timeout_seconds,
@@ -201,25 +201,22 @@ def fetch(
 ) -> Reply:
     """The blocking twin of `fetch_async`.
 
-    The deadline bounds each wait and is checked between two pieces of the body, so a server that
-    drips its headers can overrun it.
+    The deadline bounds everything together, from the look-up of the name to the last byte, however
+    the other side drips. Only the look-up itself goes on, on a thread of its own, until the
+    resolver gives it up.
     """
-    deadline = time.monotonic() + deadline_seconds
     try:
-        request = _request(client, method, url, headers, content)
-        wait = min(deadline_seconds, client.timeout.read or deadline_seconds)
-        request.extensions["timeout"] = httpx.Timeout(wait).as_dict()
-        answer = client.send(request, stream=True, follow_redirects=follow_redirects)
-        try:
-            body = _BoundedBody(answer, max_bytes)
-            for chunk in answer.iter_raw():
-                if time.monotonic() > deadline:
-                    raise OutboundTimedOut
-                if body.is_full_after(chunk):
-                    break
-        finally:
-            answer.close()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        with deadlines.within(deadline_seconds):
+            request = _request(client, method, url, headers, content)
+            answer = client.send(request, stream=True, follow_redirects=follow_redirects)
+            try:
+                body = _BoundedBody(answer, max_bytes)
+                for chunk in answer.iter_raw():
+                    if body.is_full_after(chunk):
+                        break
+            finally:
+                answer.close()
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise _outcome(error) from None
     return body.reply()
 
@@ -251,10 +248,11 @@ class GuardedTransport(httpx.BaseTransport):
 
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
-        self._inner = httpx.HTTPTransport(verify=_tls_context(), limits=_one_call_each())
+        self._inner = deadlines.Transport(_tls_context(), _one_call_each())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        found = _resolve(*_target(request.url))
+        host, port = _target(request.url)
+        found = deadlines.wait_for(("resolve", host, port), lambda: _resolve(host, port))
         pinned = _pinned(request, _permitted(self._policy, request.url, found))
         for attempt in pinned[:-1]:
             try:

@@ -23,16 +23,18 @@ FLAGS: Final = {"true": True, "false": False}
 class Setting:
     """One setting: `key` is `<category>.<name>`, permanent, because organizations store it.
 
-    `default` may be a function without arguments (a default that the environment gives). `check`
-    answers what is wrong with a well-formed value, as a sentence, or an empty text. Whoever changes
-    it over the API holds `permission`. A secret is forgotten when a setting that it is `bound_to`
-    (the address that it is sent to, and how) changes without it: else that would read it.
+    `label` names it on a form; empty: its name does. `default` may be a function without arguments
+    (a default that the environment gives). `check` answers what is wrong with a well-formed value,
+    as a sentence, or an empty text. Whoever changes it over the API holds `permission`. A secret is
+    forgotten when a setting that it is `bound_to` (the address that it is sent to, and how) changes
+    without it: else that would read it.
     """
 
     key: str
     kind: Kind
     default: Any
     description: str
+    label: str = ""
     secret: bool = False
     permission: str = EDIT
     minimum: float | None = None

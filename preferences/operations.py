@@ -1,6 +1,7 @@
 """Changing settings: the only writer of them."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -25,14 +26,41 @@ CHANGED: Final[list[Callable[[UUID, frozenset[str], datetime], None]]] = []
 # apps that append themselves raise Invalid whose fields are the keys.
 CHECKS: Final[list[Callable[[UUID, Mapping[str, Any]], None]]] = []
 
-__all__ = ["CHANGED", "CHECKS", "UnknownSetting", "change", "hold"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is stored and not yet committed: of whose settings, which keys, who asked, and when.
+
+    `session_id` is the login in which a person asked; None for API keys and the hub itself.
+    """
+
+    organization_id: UUID
+    keys: frozenset[str]
+    actor: Actor
+    session_id: UUID | None
+    now: datetime
+
+
+# Called with a change as soon as it is stored; the apps that append themselves raise what undoes
+# it, because it would turn against whoever asked.
+GUARDS: Final[list[Callable[[Change], None]]] = []
+
+__all__ = ["CHANGED", "CHECKS", "GUARDS", "Change", "UnknownSetting", "change", "hold"]
 
 
 @transaction.atomic
-def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, now: datetime) -> int:
+def change(
+    *,
+    organization_id: UUID,
+    values: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+    session_id: UUID | None = None,
+) -> int:
     """Set each key to its value, or to its default where the value is None; all or nothing.
 
-    Returns how many keys were given. Raises UnknownSetting, and Invalid whose fields are the keys.
+    `session_id` is the login in which a person asks. Returns how many keys were given. Raises
+    UnknownSetting, Invalid whose fields are the keys, and StepUpLockOut.
     """
     asked = _parsed(values)
     for check in CHECKS:
@@ -46,10 +74,21 @@ def change(*, organization_id: UUID, values: Mapping[str, Any], actor: Actor, no
         changed.append(key)
     for key in changed:
         _store(organization_id, catalogue()[key], asked[key], now)
+    keys = frozenset(changed)
+    for guard in GUARDS:
+        guard(
+            Change(
+                organization_id=organization_id,
+                keys=keys,
+                actor=actor,
+                session_id=session_id,
+                now=now,
+            )
+        )
     entries = [_entry(organization_id, key, before, asked[key], actor) for key in changed]
     audit.record_all(entries=entries, now=now)
     for hook in CHANGED if changed else ():
-        hook(organization_id, frozenset(changed), now)
+        hook(organization_id, keys, now)
     return given
 
 

@@ -11,7 +11,7 @@ from kernel.errors import Forbidden
 from kernel.http.viewsets import HubViewSet
 from preferences import operations
 from preferences.choices import EDIT
-from preferences.errors import UnknownSetting
+from preferences.errors import StepUpLockOut, UnknownSetting
 from preferences.selectors import values
 from preferences.serializers import (
     ChangedOutput,
@@ -29,7 +29,10 @@ class SettingsViewSet(HubViewSet):
     http_method_names = ["get", "put"]
     permissions: ClassVar = {"retrieve": EDIT, "update": EDIT, "bulk_update": EDIT}
     step_up: ClassVar = frozenset({"update", "bulk_update"})
-    refusals: ClassVar = {"update": (UnknownSetting,), "bulk_update": (UnknownSetting,)}
+    refusals: ClassVar = {
+        "update": (UnknownSetting, StepUpLockOut),
+        "bulk_update": (UnknownSetting, StepUpLockOut),
+    }
     detail = False
 
     @extend_schema(responses={200: SettingsOutput}, operation_id="setting_list")
@@ -57,6 +60,7 @@ class SettingsViewSet(HubViewSet):
             values=asked,
             actor=self.actor,
             now=clock.now(),
+            session_id=getattr(self.request, "session_id", None),
         )
 
     def _check_may(self, permission: str) -> None:

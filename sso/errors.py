@@ -56,3 +56,13 @@ class ProviderUnavailable(Unavailable):
         super().__init__()
         self.url = url
         self.reason = reason
+
+
+class ProviderBusy(Unavailable):
+    """As many requests as may be already wait for identity providers; nothing was used up."""
+
+    code = "sso.provider_busy"
+    message = (
+        "Too many logins are waiting for the identity provider. Try again in a few seconds, or log"
+        " in with your password."
+    )

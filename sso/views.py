@@ -16,6 +16,7 @@ from sso.errors import (
     LoginRefused,
     NotAdmitted,
     NotConfigured,
+    ProviderBusy,
     ProviderUnavailable,
     StateRefused,
 )
@@ -34,7 +35,7 @@ class OidcViewSet(HubViewSet):
     one_time_secret = True
     rate_limits: ClassVar = {"start": "login", "finish": "login"}
     refusals: ClassVar = {
-        "start": (NotConfigured, AddressRefused, ProviderUnavailable),
+        "start": (NotConfigured, AddressRefused, ProviderUnavailable, ProviderBusy),
         "finish": (
             StateRefused,
             LoginRefused,
@@ -43,6 +44,7 @@ class OidcViewSet(HubViewSet):
             AccountDisabled,
             AddressRefused,
             ProviderUnavailable,
+            ProviderBusy,
         ),
     }
 

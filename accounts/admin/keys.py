@@ -102,6 +102,8 @@ class ApiKeyAdmin(ConsoleAdmin):
 class AgentKeyAdmin(ConsoleAdmin):
     """Keys of remote agents; only their prefixes are known."""
 
+    list_before_template = "console/agent_keys.html"
+
     view_permission = SECURITY
     audited_as = ("agent_key", "name")
     list_display: ClassVar = (

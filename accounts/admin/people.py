@@ -1,12 +1,12 @@
 """Console pages of accounts."""
 
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from accounts.admin.steering import SteeringForm, giver, steer
@@ -16,7 +16,7 @@ from accounts.operations import lockout, people, recovery
 from accounts.selectors import people as people_selectors
 from accounts.selectors import rights
 from accounts.selectors import roles as role_selectors
-from kernel import clock
+from kernel import clock, display
 from kernel.admin import ConsoleAdmin, column, exact_time, time_column
 from kernel.admin_forms import (
     EMAIL,
@@ -29,6 +29,9 @@ from kernel.admin_forms import (
 )
 from kernel.errors import DomainError
 
+# What administrators do for others; for themselves there is the page Account.
+FOR_OTHERS: Final = frozenset({"reset_password", "unlock_user", "reset_mfa", "disable_user"})
+
 
 def _roles(user: User) -> str:
     scoped = len(user.rights.scoped)
@@ -39,6 +42,49 @@ def _roles(user: User) -> str:
 def _is_locked(user: User) -> bool:
     now = clock.now()
     return lockout.is_locked(user=user, now=now) or lockout.is_confirm_locked(user=user, now=now)
+
+
+FACTOR: Final = column("second factor", lambda user: "on" if user.has_mfa else "off")
+LOCKED: Final = column(
+    "locked", _is_locked, lambda locked: display.status("locked") if locked else display.NOTHING
+)
+
+
+class FactorFilter(admin.SimpleListFilter):
+    """Whether logging in takes a second factor."""
+
+    title = "second factor"
+    parameter_name = "factor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """As the column says it."""
+        return [("on", "On"), ("off", "Off")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """By the moment since when."""
+        if self.value() not in {"on", "off"}:
+            return queryset
+        return queryset.filter(mfa_enabled_at__isnull=self.value() == "off")
+
+
+class LockFilter(admin.SimpleListFilter):
+    """Who guessed too often, at the login or inside."""
+
+    title = "locked"
+    parameter_name = "locked"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Both."""
+        return [("yes", "Locked"), ("no", "Not locked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """As of now."""
+        now = clock.now()
+        locked = Q(locked_until__gt=now) | Q(confirm_locked_until__gt=now)
+        # Not `exclude`: nothing is later than a null, nor not later.
+        free = Q(locked_until=None) | Q(locked_until__lte=now)
+        free &= Q(confirm_locked_until=None) | Q(confirm_locked_until__lte=now)
+        return queryset.filter({"yes": locked, "no": free}.get(self.value() or "", Q()))
 
 
 @admin.register(Organization)
@@ -121,10 +167,12 @@ class UserAdmin(ConsoleAdmin):
         "full_name",
         "role",
         "is_active",
+        FACTOR,
+        LOCKED,
         time_column("last_login", "last login"),
         "short_id",
     )
-    list_filter: ClassVar = ("is_active",)
+    list_filter: ClassVar = ("is_active", FactorFilter, LockFilter)
     search_fields: ClassVar = ("email", "full_name")
     fields: ClassVar = (
         "email",
@@ -132,9 +180,13 @@ class UserAdmin(ConsoleAdmin):
         "role",
         "is_active",
         column("roles", _roles),
-        column("second factor", lambda user: "on" if user.mfa_enabled_at else "off"),
-        exact_time("locked_until"),
-        exact_time("confirm_locked_until"),
+        FACTOR,
+        column("locked for logins until (UTC)", lambda user: user.locked_until, display.exact),
+        column(
+            "locked for confirming (password, codes) until (UTC)",
+            lambda user: user.confirm_locked_until,
+            display.exact,
+        ),
         exact_time("last_login"),
         exact_time("created_at"),
         exact_time("updated_at"),
@@ -155,6 +207,14 @@ class UserAdmin(ConsoleAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With their roles: one query for all."""
         return rights.with_rights(super().get_queryset(request), user="pk")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Without those that refuse oneself."""
+        buttons = super().get_actions_detail(request, object_id)
+        with suppress(ValueError):
+            if UUID(str(object_id)) == request.user.pk:
+                return [b for b in buttons if b.method.__name__ not in FOR_OTHERS]
+        return buttons
 
     @list_form_button("New user", NewUserForm, icon="person_add")
     def create_user(self, request: HttpRequest, **values: Any) -> None:
@@ -192,7 +252,7 @@ class UserAdmin(ConsoleAdmin):
         self._update(request, user, is_active=True)
 
     @form_button(
-        "Reset MFA",
+        "Reset second factor",
         SteeringForm,
         question="Their second factor is removed and their sessions end."
         " Be sure that they asked for it.",

@@ -1,5 +1,6 @@
 """Console pages of roles and of who holds them."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from accounts.models import Role, RoleAssignment, User
 from accounts.operations import grants, roles
 from accounts.selectors import roles as role_selectors
 from kernel import display, permissions
-from kernel.admin import ConsoleAdmin, column, exact_time, time_column
+from kernel.admin import AUDITED, ConsoleAdmin, column, exact_time, names_of, time_column
 from kernel.admin_forms import (
     CHECKBOXES,
     SELECT,
@@ -28,8 +29,17 @@ from kernel.admin_forms import (
 KEYS: Final = sorted(SCOPE_KEYS)
 
 
+# Whose ids a scope can hold, as the audit trail calls them.
+NAMED: Final = {"agent_id": "agent", "environment_id": "environment", "project_id": "project"}
+MOST_OFFERED: Final = 200
+
+
 def _scope(assignment: RoleAssignment) -> str:
-    said = [f"{key} {value}" for key, value in sorted(assignment.scope.items())]
+    names: Mapping[tuple[str, str], str] = getattr(assignment, "names", {})
+    said = []
+    for key, value in sorted(assignment.scope.items()):
+        name = names.get((NAMED.get(key, ""), value))
+        said.append(f"{NAMED[key]} {name}" if name else f"{key} {value}")
     return ", ".join(said) or "everything"
 
 
@@ -80,10 +90,12 @@ class GrantForm(SteeringForm):
     )
 
     def prepare(self) -> None:
-        """The organization's roles."""
+        """The organization's roles, and its projects for whoever may see them."""
         rows = role_selectors.list_roles(organization_id=giver(self.request).organization_id)
         field: Any = self.fields["role"]
-        field.choices = [(str(role.pk), role.name) for role in rows]
+        # None is chosen: the first one may do everything.
+        field.choices = [("", "Choose a role"), *((str(role.pk), role.name) for role in rows)]
+        self._offer_projects()
 
     def clean_email(self) -> User:
         """The person; a stranger's address is answered like one that nobody has."""
@@ -102,12 +114,32 @@ class GrantForm(SteeringForm):
             if not sign or key in found:
                 raise forms.ValidationError("Write each key once, as `key = value`.")
             found[key] = value
+        if "project_id" in found and self.data.get("project"):
+            raise forms.ValidationError("Choose the project, or write its id, not both.")
         return found
 
     def values(self) -> dict[str, Any]:
         """`user_id`, `role_id` and `scope`."""
         found = super().values()
-        return {"user_id": found["email"].pk, "role_id": found["role"], "scope": found["scope"]}
+        project = {"project_id": found["project"]} if found.get("project") else {}
+        scope = {**found["scope"], **project}
+        return {"user_id": found["email"].pk, "role_id": found["role"], "scope": scope}
+
+    def _offer_projects(self) -> None:
+        """By name: nobody types an id gladly."""
+        page = AUDITED.get("project")
+        if page is None or not page.has_view_permission(self.request):
+            return
+        rows: Any = page.get_queryset(self.request).order_by("name")
+        found = [(str(row.pk), row.name) for row in rows[:MOST_OFFERED]]
+        if found:
+            self.fields["project"] = forms.ChoiceField(
+                label="Only for the project",
+                choices=[("", "Every project"), *found],
+                required=False,
+                widget=SELECT(),
+            )
+            self.order_fields(["email", "role", "project", "scope"])
 
 
 @admin.register(Role)
@@ -171,7 +203,7 @@ class RoleAdmin(ConsoleAdmin):
     )
     def delete_role(self, request: HttpRequest, role: Role) -> None:
         """Delete it."""
-        steer(self, request, roles.delete_role, role_id=role.pk)
+        steer(self, request, roles.delete_role, role_id=role.pk, giver=giver(request))
 
 
 @admin.register(RoleAssignment)
@@ -211,6 +243,17 @@ class RoleAssignmentAdmin(ConsoleAdmin):
         is_there = self.get_object(request, object_id) is not None
         return super().back(request, object_id) if is_there else self.back_to_list(request)
 
+    def read_along(self, request: HttpRequest, rows: Sequence[RoleAssignment]) -> None:
+        """What is called how of that for which roles are held."""
+        wanted: dict[str, set[UUID]] = {}
+        for row in rows:
+            for key in NAMED.keys() & row.scope.keys():
+                with suppress(ValueError):
+                    wanted.setdefault(NAMED[key], set()).add(UUID(row.scope[key]))
+        names = names_of(request, wanted)
+        for row in rows:
+            row.names = names  # type: ignore[attr-defined]  # for `_scope`
+
     @list_form_button("Grant role", GrantForm, icon="add")
     def grant_role(self, request: HttpRequest, **values: Any) -> None:
         """Let a person hold a role."""
@@ -223,7 +266,13 @@ class RoleAssignmentAdmin(ConsoleAdmin):
     )
     def withdraw_role(self, request: HttpRequest, assignment: RoleAssignment) -> None:
         """Take it back."""
-        steer(self, request, grants.withdraw_role, assignment_id=assignment.pk)
+        steer(
+            self,
+            request,
+            grants.withdraw_role,
+            assignment_id=assignment.pk,
+            giver=giver(request),
+        )
 
 
 def _is_group(field: str) -> bool:

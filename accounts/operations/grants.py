@@ -58,9 +58,18 @@ def grant_role(
 
 
 def withdraw_role(
-    *, organization_id: UUID, assignment_id: UUID, actor: Actor, now: datetime
+    *,
+    organization_id: UUID,
+    assignment_id: UUID,
+    giver: User | None,
+    actor: Actor,
+    now: datetime,
 ) -> None:
-    """Take a role from a person. Raises NotFound or LastHolder."""
+    """Take a role from a person.
+
+    Raises NotFound, LastHolder, or Escalation if it permits what `giver` does not hold for its
+    scope.
+    """
     with guards.changing_rights(organization_id=organization_id):
         assignment = (
             RoleAssignment.objects.select_related("role", "user")
@@ -69,6 +78,9 @@ def withdraw_role(
         )
         if assignment is None:
             raise NotFound
+        guards.check_taking(
+            giver=giver, permissions=assignment.role.permissions, scope=assignment.scope
+        )
         _record(assignment, "user_role.withdraw", actor, now)
         assignment.delete()
 
@@ -77,20 +89,22 @@ def hold_only(*, user: User, role: str, giver: User | None, actor: Actor, now: d
     """Make `role` the one that `user` holds everywhere; what they hold for a scope stays.
 
     Answers whether that changes anything. Only inside of `guards.changing_rights`. Raises Invalid
-    for an unknown role, or Escalation.
+    for an unknown role, or Escalation, also if `user` may do more than `giver`.
     """
     held = find_role(organization_id=user.organization_id, name=role)
     rows = RoleAssignment.objects.select_related("role", "user").filter(user=user, scope={})
-    has_it = rows.filter(role=held).exists()
+    has_it, others = rows.filter(role=held).exists(), list(rows.exclude(role=held))
+    if has_it and not others:
+        return False
+    # Before anything is taken: the giver may be the user.
+    guards.check_reach(giver=giver, user=user)
     if not has_it:
-        # Before anything is taken: the giver may be the user.
         guards.check_gift(giver=giver, permissions=held.permissions)
-    others = list(rows.exclude(role=held))
     for assignment in others:
         _record(assignment, "user_role.withdraw", actor, now)
         assignment.delete()
     if has_it:
-        return bool(others)
+        return True
     given = RoleAssignment.objects.create(
         organization_id=user.organization_id,
         user=user,

@@ -1,4 +1,4 @@
-"""What no change of rights may do: lock an organization out, or give more than the giver has."""
+"""What no change of rights may do: lock an organization out, give or take more than one has."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,18 +54,29 @@ def check_gift(
     What counts is what they hold now, not when the request came: ask inside of `changing_rights`.
     Nobody (None) stands for the operator of this machine, who may give anything.
     """
-    if giver is None:
-        return
-    held = present_rights(user=giver)
-    lacking = sorted(key for key in permissions if not held.hold(key, scope))
-    if lacking:
+    if lacking := _lacking(giver, permissions, scope):
         raise Escalation(data={"permissions": lacking})
+
+
+def check_taking(
+    *, giver: User | None, permissions: Iterable[str], scope: Mapping[str, str] | None = None
+) -> None:
+    """The same for what is taken from people.
+
+    Else somebody could first take from others what keeps `check_reach` from them.
+    """
+    if lacking := _lacking(giver, permissions, scope):
+        raise Escalation(
+            "You cannot take permissions that you do not hold. Ask somebody who does.",
+            data={"permissions": lacking},
+        )
 
 
 def check_reach(*, giver: User | None, user: User) -> None:
     """Raises Escalation unless `giver` may do all that `user` may, were they enabled.
 
-    Whoever sets what somebody logs in with could log in as them. Ask inside of `changing_rights`.
+    Whoever sets what somebody logs in with, or makes their rights small enough for that, could log
+    in as them. Ask inside of `changing_rights`.
     """
     if giver is None:
         return
@@ -79,6 +90,15 @@ def check_reach(*, giver: User | None, user: User) -> None:
             "This person may do more than you. Ask somebody who may do as much.",
             data={"permissions": sorted(lacking)},
         )
+
+
+def _lacking(
+    giver: User | None, permissions: Iterable[str], scope: Mapping[str, str] | None
+) -> list[str]:
+    if giver is None:
+        return []
+    held = present_rights(user=giver)
+    return sorted({key for key in permissions if not held.hold(key, scope)})
 
 
 def present_rights(*, user: User) -> Rights:

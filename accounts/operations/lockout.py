@@ -89,8 +89,8 @@ def count_failure(
 def clear(*, user_id: UUID) -> None:
     """Forget the failures at the login, and its lock; those of confirmations stay.
 
-    Else whoever knows the password alone could guess at codes for ever, with a change of the
-    password in between.
+    Not for somebody with a second factor who proved no more than the password: whoever knows that
+    alone could guess at codes for ever, with a change of it in between.
     """
     User.objects.filter(pk=user_id).exclude(failed_logins=0, locked_until=None).update(
         failed_logins=0, locked_until=None

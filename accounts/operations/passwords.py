@@ -119,7 +119,9 @@ def _change(user: User, session_id: UUID, password: str, actor: Actor, now: date
         raise _refused("new_password", "This is one of your last passwords. Choose another.")
     _store(held, password, now)
     _end_sessions(held, session_id, now)
-    lockout.clear(user_id=held.pk)
+    # With a second factor the count is of wrong codes too: it ends with a login that has both.
+    if held.mfa_enabled_at is None:
+        lockout.clear(user_id=held.pk)
     policy = get_policy(organization_id=held.organization_id)
     Session.objects.filter(pk=session_id).update(restriction=policy.restriction(held, now))
     _record(held, "user.change_password", actor, now)

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
-from accounts.errors import EmailTaken
+from accounts.errors import EmailTaken, OwnAccount
 from accounts.models import Session, User
 from accounts.operations import grants, guards, passwords
 from audit import operations as audit
@@ -60,6 +60,7 @@ def create_vouched_user(
     return user
 
 
+@transaction.atomic
 def update_user(
     *,
     organization_id: UUID,
@@ -72,8 +73,9 @@ def update_user(
     """Change `full_name`, `is_active` and `role` as far as `values` has them.
 
     A disabled person's sessions end at once, and their API keys open nothing until they are enabled
-    again. A role replaces those that they hold everywhere. Raises NotFound, LastHolder, Escalation,
-    or Invalid for an unknown role. What is as it was leaves no trace.
+    again. A role replaces those that they hold everywhere. Raises NotFound, LastHolder, OwnAccount
+    for disabling oneself, Escalation for another role or state of somebody who may do more than
+    `giver` too, or Invalid for an unknown role. What is as it was leaves no trace.
     """
     with guards.changing_rights(organization_id=organization_id) as change:
         user = User.objects.filter(organization_id=organization_id, pk=user_id).first()
@@ -82,6 +84,8 @@ def update_user(
         changes = differing(user, {name: values[name] for name in COLUMNS if name in values})
         before = {name: getattr(user, name) for name in changes}
         after = dict(changes)
+        if "is_active" in changes:
+            guards.check_reach(giver=giver, user=user)
         if "role" in values and grants.hold_only(
             user=user, role=values["role"], giver=giver, actor=actor, now=now
         ):
@@ -96,6 +100,9 @@ def update_user(
         if before.get("is_active") and not user.is_active:
             Session.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
         _record(user, "user.update", actor, now, {"before": before, "after": after})
+    # After the guard: the last who may steer is told so. A slip would lock out whoever makes it.
+    if "is_active" in changes and giver is not None and giver.pk == user.pk:
+        raise OwnAccount("This is your own account: ask another administrator to disable it.")
     return user
 
 

@@ -1,13 +1,12 @@
 """The way back for people who lost a password or a second factor, through an administrator.
 
-Whoever can reset what somebody logs in with can log in as them. So nobody does it for people who
-may do more than they, and nobody for themselves: there a password and a code are asked for.
+Whoever can reset what somebody logs in with can log in as them, and whoever lifts locks can guess
+for ever. So nobody does it for people who may do more than they, and nobody for themselves: there a
+password and a code are asked for.
 """
 
 from datetime import datetime
 from uuid import UUID
-
-from django.db import transaction
 
 from accounts.errors import MfaNotEnabled, NoPassword, OwnAccount
 from accounts.models import User
@@ -58,12 +57,17 @@ def reset_mfa(
         mfa.reset(user=user, actor=actor, now=now)
 
 
-@transaction.atomic
 def unlock(
     *, organization_id: UUID, user_id: UUID, giver: User | None, actor: Actor, now: datetime
 ) -> None:
-    """Let somebody try again before the time is over. Twice is fine; NotFound, OwnAccount."""
-    lockout.unlock(user=_find(organization_id, user_id, giver), actor=actor, now=now)
+    """Let somebody try again before the time is over; twice is fine.
+
+    Raises NotFound, OwnAccount or Escalation.
+    """
+    with guards.changing_rights(organization_id=organization_id):
+        user = _find(organization_id, user_id, giver)
+        guards.check_reach(giver=giver, user=user)
+        lockout.unlock(user=user, actor=actor, now=now)
 
 
 def _find(organization_id: UUID, user_id: UUID, giver: User | None) -> User:

@@ -69,8 +69,8 @@ def update_role(
     """Change `name`, `description` and `permissions` as far as `values` has them.
 
     Raises NotFound, RoleNameTaken, SystemRole for another name of a built-in role, Escalation for
-    permissions that the giver lacks, LastHolder, or Invalid for an unknown permission. What is as
-    it was leaves no trace.
+    permissions given or taken that the giver lacks, LastHolder, or Invalid for an unknown
+    permission. What is as it was leaves no trace.
     """
     asked = dict(values)
     if "permissions" in asked:
@@ -84,28 +84,32 @@ def update_role(
         before = {name: getattr(role, name) for name in changes}
         if role.is_system and changes.get("name", role.name) != role.name:
             raise SystemRole
-        # What it had stays, whoever edits it: taking the rest away gives nothing.
-        added = set(changes.get("permissions", ())) - set(role.permissions)
-        guards.check_gift(giver=giver, permissions=added)
+        # What it had and keeps is nobody's gift.
+        had, has = set(role.permissions), set(changes.get("permissions", role.permissions))
+        guards.check_gift(giver=giver, permissions=has - had)
+        guards.check_taking(giver=giver, permissions=had - has)
         for name, value in changes.items():
             setattr(role, name, value)
-        if before.get("name", role.name) != role.name:
-            _check_name(role, role.name, giver)
+        for name in (before["name"], role.name) if "name" in changes else ():
+            _check_name(role, name, giver)
         role.updated_at = now
         _save(role, update_fields=[*changes, "updated_at"])
         _record(role, "role.update", actor, now, {"before": before, "after": changes})
     return role
 
 
-def delete_role(*, organization_id: UUID, role_id: UUID, actor: Actor, now: datetime) -> None:
+def delete_role(
+    *, organization_id: UUID, role_id: UUID, giver: User | None, actor: Actor, now: datetime
+) -> None:
     """Delete a role; whoever held it, for everything or for a scope, holds it no more.
 
-    Raises NotFound, SystemRole or LastHolder.
+    Raises NotFound, SystemRole, LastHolder, or Escalation if it permits what the giver lacks.
     """
     with guards.changing_rights(organization_id=organization_id):
         role = _get(organization_id, role_id)
         if role.is_system:
             raise SystemRole
+        guards.check_taking(giver=giver, permissions=role.permissions)
         held = role.assignments.order_by("user_id").distinct().values_list("user_id", flat=True)
         holders = [str(user_id) for user_id in held]
         details = {
@@ -167,7 +171,7 @@ def _offer(
 
 
 def _check_name(role: Role, name: str, giver: User | None) -> None:
-    """A name that is given by the name gives the role: only who could give it may take the name."""
+    """A name that roles are given by gives this one, or takes it: for those who could give it."""
     if any(refers(role.organization_id, name) for refers in REFERRED):
         guards.check_gift(giver=giver, permissions={*role.permissions, SECURITY})
 

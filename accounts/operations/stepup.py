@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +15,10 @@ from accounts.selectors.policy import get_policy
 from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import DomainError, Forbidden
+from preferences.errors import StepUpLockOut
+from preferences.operations import Change
+
+REQUIRED: Final = "security.step_up_required"
 
 
 def require(*, user: User, mfa_at: datetime | None, now: datetime) -> None:
@@ -48,6 +53,24 @@ def find_obstacle(*, session: Session, now: datetime) -> DomainError | None:
     except DomainError as refusal:
         return refusal
     return None
+
+
+def check_lock_out(change: Change) -> None:
+    """Let nobody switch step-up on who could not switch it off again from where they are.
+
+    A guard of `preferences.operations.GUARDS`. A code that can be asked for is no obstacle; an API
+    key never shows one; the operator of the machine needs none. Raises StepUpLockOut.
+    """
+    if REQUIRED not in change.keys or change.actor.type == "system":
+        return
+    if not get_policy(organization_id=change.organization_id).step_up_required:
+        return
+    if change.session_id is None:
+        raise StepUpLockOut
+    session = Session.objects.select_related("user").get(pk=change.session_id)
+    obstacle = find_obstacle(session=session, now=change.now)
+    if obstacle is not None and not isinstance(obstacle, StepUpRequired):
+        raise StepUpLockOut
 
 
 def require_with(*, session: Session, code: str, actor: Actor, now: datetime) -> None:

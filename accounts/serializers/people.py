@@ -58,6 +58,7 @@ class PersonOutput(RowOutput[User]):
             "is_active",
             "mfa_enabled",
             "locked_until",
+            "confirm_locked_until",
             "last_login_at",
             "created_at",
         ]

@@ -56,10 +56,10 @@ class PersonViewSet(HubViewSet):
     step_up: ClassVar = frozenset({"create", "partial_update", *RECOVERY})
     refusals: ClassVar = {
         "create": (EmailTaken, Escalation),
-        "partial_update": (LastHolder, Escalation),
+        "partial_update": (LastHolder, OwnAccount, Escalation),
         "reset_password": (OwnAccount, Escalation, NoPassword),
         "reset_mfa": (OwnAccount, Escalation, MfaNotEnabled),
-        "unlock": (OwnAccount,),
+        "unlock": (OwnAccount, Escalation),
     }
 
     def find_subject(self, subject_id: UUID) -> User:
@@ -91,8 +91,9 @@ class PersonViewSet(HubViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Rename, disable or enable a person, or give them another role.
 
-        Disabling ends their sessions and API keys with the next request. The role replaces those
-        that they hold everywhere; what they hold for a scope stays.
+        All but the name only of people who may do no more than the caller. Disabling ends their
+        sessions and API keys with the next request. The role replaces those that they hold
+        everywhere; what they hold for a scope stays.
         """
         user = people.update_user(
             organization_id=self.organization_id,
@@ -120,7 +121,10 @@ class PersonViewSet(HubViewSet):
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
     def unlock(self, request: Request, pk: str) -> Response:
-        """Let somebody try again at once whom too many wrong passwords or codes locked out."""
+        """Let somebody try again at once whom too many wrong passwords or codes locked out.
+
+        Not oneself, and not people who may do more than the caller.
+        """
         recovery.unlock(**self._whom())
         return Response(status=status.HTTP_204_NO_CONTENT)
 

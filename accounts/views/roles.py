@@ -78,7 +78,7 @@ class RoleViewSet(HubViewSet):
         "create": (RoleNameTaken, Escalation),
         "partial_update": (RoleNameTaken, SystemRole, Escalation, LastHolder),
         "set_permissions": (Escalation, LastHolder),
-        "destroy": (SystemRole, LastHolder),
+        "destroy": (SystemRole, Escalation, LastHolder),
     }
 
     def find_subject(self, subject_id: UUID) -> Role:
@@ -114,16 +114,20 @@ class RoleViewSet(HubViewSet):
     @extend_schema(request=RolePermissionsInput, responses={204: None})
     @action(detail=True, methods=["put"], url_path="permissions")
     def set_permissions(self, request: Request, pk: str) -> Response:
-        """Replace the whole set of permissions; the caller holds what is new in it."""
+        """Replace the whole set of permissions; the caller holds what is new, and what goes."""
         self._update(request, self.read(RolePermissionsInput))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a role that is not built in; whoever held it holds it no more."""
+        """Delete a role that is not built in, of permissions that the caller holds.
+
+        Whoever held it holds it no more.
+        """
         roles.delete_role(
             organization_id=self.organization_id,
             role_id=self.subject.pk,
+            giver=caller(request),
             actor=self.actor,
             now=clock.now(),
         )
@@ -155,7 +159,10 @@ class UserRoleViewSet(HubViewSet):
         "destroy": "user_role.edit",
     }
     step_up: ClassVar = frozenset({"create", "destroy"})
-    refusals: ClassVar = {"create": (AlreadyGranted, Escalation), "destroy": (LastHolder,)}
+    refusals: ClassVar = {
+        "create": (AlreadyGranted, Escalation),
+        "destroy": (Escalation, LastHolder),
+    }
 
     def find_subject(self, subject_id: UUID) -> RoleAssignment:
         """The assignment of a detail route."""
@@ -193,10 +200,11 @@ class UserRoleViewSet(HubViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Take the role from the person."""
+        """Take the role from the person; the caller holds its permissions for that scope."""
         grants.withdraw_role(
             organization_id=self.organization_id,
             assignment_id=self.subject.pk,
+            giver=caller(request),
             actor=self.actor,
             now=clock.now(),
         )

@@ -24,6 +24,7 @@ from accounts.serializers.security import (
 )
 from kernel import clock
 from kernel.http.viewsets import HubViewSet
+from preferences.errors import StepUpLockOut
 
 
 class SecurityViewSet(HubViewSet):
@@ -38,6 +39,7 @@ class SecurityViewSet(HubViewSet):
         "update_passwords": SECURITY,
     }
     step_up: ClassVar = frozenset({"update", "update_passwords"})
+    refusals: ClassVar = {"update": (StepUpLockOut,)}
     detail = False
 
     @extend_schema(responses={200: SecurityOutput})
@@ -48,7 +50,13 @@ class SecurityViewSet(HubViewSet):
     @extend_schema(request=SecurityInput, responses={200: SecurityOutput})
     def update(self, request: Request) -> Response:
         """Change the given fields; the others stay."""
-        self._change(self.read(SecurityInput))
+        security_policy.change_policy(
+            organization_id=self.organization_id,
+            values=self.read(SecurityInput),
+            actor=self.actor,
+            now=clock.now(),
+            session_id=getattr(request, "session_id", None),
+        )
         return self.retrieve(request)
 
     @extend_schema(responses={200: PasswordPolicyOutput}, operation_id="password_policy_retrieve")
@@ -63,19 +71,16 @@ class SecurityViewSet(HubViewSet):
     )
     def update_passwords(self, request: Request) -> Response:
         """Change the given fields; passwords that exist are not looked at until they change."""
-        self._change({"password_policy": self.read(PasswordPolicyInput)})
+        security_policy.change_passwords(
+            organization_id=self.organization_id,
+            values=self.read(PasswordPolicyInput),
+            actor=self.actor,
+            now=clock.now(),
+        )
         return Response({"status": "updated", "policy": self._passwords()})
 
     def _passwords(self) -> dict[str, Any]:
         return policy.describe(organization_id=self.organization_id)["password_policy"]
-
-    def _change(self, asked: dict[str, Any]) -> None:
-        security_policy.change_policy(
-            organization_id=self.organization_id,
-            values=asked,
-            actor=self.actor,
-            now=clock.now(),
-        )
 
 
 class IpRuleViewSet(HubViewSet):

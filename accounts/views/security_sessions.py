@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.choices import SECURITY
+from accounts.filters import SessionFilter
 from accounts.models import Session
 from accounts.operations import sessions
 from accounts.selectors import sessions as selectors
@@ -58,6 +59,7 @@ class SecuritySessionViewSet(OwnSessionViewSet):
     """Where the people of the organization are logged in."""
 
     noun = "session"
+    filterset_class = SessionFilter
     permissions: ClassVar = {"list": SECURITY, "destroy": SECURITY}
 
     def _whose(self) -> dict[str, UUID]:

@@ -22,6 +22,8 @@ SEALED_WITHIN: Final = timedelta(seconds=60)
 # A checkpoint is signed after so many rows, or for the first one that comes after so long.
 CHECKPOINT_ROWS: Final = 1000
 CHECKPOINT_EVERY: Final = timedelta(minutes=10)
+# A row that no checkpoint attests for longer was kept from it, or the sealer does not run.
+SIGNED_WITHIN: Final = 2 * CHECKPOINT_EVERY
 PLATFORM: Final = UUID(int=0)
 # 1 hashed a JSON list without the status; 2 hashes the canonical JSON of `content_of`.
 HASH_VERSION: Final = 2
@@ -145,6 +147,7 @@ def verify(
             or _check_signing(head, now)
             or _overdue(organization_id, now)
             or _check_anchor(walk, first)
+            or _unsigned(walk, first, now)
         )
     return Verdict(
         organization_id,
@@ -304,6 +307,26 @@ def _check_anchor(walk: "_Walk", first: int) -> Fault | None:
         " Check that a worker and the scheduler run."
     )
     return Fault(walk.head.organization_id, walk.position, None, "unanchored", sentence)
+
+
+def _unsigned(walk: "_Walk", first: int, now: datetime) -> Fault | None:
+    """Looked at in the rows themselves: the head's word on its checkpoints can be another's.
+
+    The walk came to the end, so no checkpoint attests what is behind the last one that it met.
+    """
+    position = max(walk.anchor, first - 1) + 1
+    event = AuditEvent.objects.filter(
+        organization_id=walk.head.organization_id,
+        position=position,
+        occurred_at__lt=now - SIGNED_WITHIN,
+    ).first()
+    if event is None or position > walk.position:
+        return None
+    sentence = (
+        f"The row at position {position}, of {event.occurred_at:%Y-%m-%d %H:%M:%S}, and those"
+        " behind it are attested by no checkpoint yet. Check that a worker and the scheduler run."
+    )
+    return Fault(walk.head.organization_id, position, event.id, "unanchored", sentence)
 
 
 def _missing(organization_id: UUID, position: int) -> Fault:

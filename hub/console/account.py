@@ -142,7 +142,7 @@ def _begin_mfa(page: Page, **_: Any) -> HttpResponse | None:
 def _confirm_mfa(page: Page, *, code: str, **_: Any) -> HttpResponse | None:
     codes = mfa.confirm(**page.whose, session_id=page.session.pk, code=code)
     page.say("The second factor is on.")
-    return _renewed(page).show(backup_codes=codes)
+    return _renewed(page).show(backup_codes="\n".join(codes))
 
 
 def _disable_mfa(page: Page, *, password: str, code: str, **_: Any) -> HttpResponse | None:
@@ -155,7 +155,7 @@ def _renew_codes(page: Page, *, password: str, code: str, **_: Any) -> HttpRespo
     codes = mfa.renew_backup_codes(
         **page.whose, session_id=page.session.pk, password=password, code=code
     )
-    return page.show(backup_codes=codes)
+    return page.show(backup_codes="\n".join(codes))
 
 
 def _end_session(page: Page, *, object_id: UUID | None, **_: Any) -> HttpResponse | None:

@@ -1,6 +1,7 @@
 """Routes of the console's pages about the hub itself: settings, IP rules, health."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -35,7 +36,7 @@ def routes(wrap: Callable[[View], View], each_context: Context) -> list[URLPatte
         return preferences.category_page(
             request,
             category,
-            write=_writer(request),
+            write=partial(_writer(request), session_id=_session(request).pk),
             find_obstacle=_finder(request),
             context=each_context(request),
         )

@@ -12,6 +12,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from audit.selectors import checkpoints, exports
+from kernel import clock
+
 PERMISSION: Final = "audit.export"
 ROUTE: Final = "/api/v1/audit-events/export"
 TEMPLATE: Final = "console/audit_export.html"
@@ -21,18 +24,31 @@ REFUSED: Final = {
     "rate.limited": "You asked too often. Try again in a minute.",
     "service.unavailable": "The database does not answer. Try again soon.",
 }
+NOTHING: Final = "Nothing is recorded from that time. Rows are sealed within a few seconds."
 OTHERWISE: Final = "The export was refused. Log in again, then try once more."
 
 
 def export_page(request: HttpRequest, *, context: Mapping[str, Any]) -> HttpResponse:
     """The form; once it is sent the browser goes on to the route, which streams."""
     form = SpanForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and _has_rows(request, form):
         return redirect(f"{ROUTE}?{urlencode(form.query())}")
     refused = request.GET.get("refused")
     sentence = "" if refused is None else REFUSED.get(refused, OTHERWISE)
     shown = {**context, "title": "Audit export", "form": form, "refused": sentence}
+    shown["keys"] = checkpoints.list_keys()
     return TemplateResponse(request, TEMPLATE, shown)
+
+
+def _has_rows(request: HttpRequest, form: "SpanForm") -> bool:
+    user: Any = request.user
+    extent = exports.choose(
+        organization_id=user.organization_id, **form.cleaned_data, now=clock.now()
+    )
+    if extent.last < extent.first:
+        form.add_error(None, NOTHING)
+        return False
+    return True
 
 
 def _moment(label: str, help_text: str) -> forms.DateTimeField:

@@ -62,6 +62,12 @@ def structure(value: Any) -> str:
 
 
 @register.filter
+def words(state: str) -> str:
+    """`not_configured` as people write it."""
+    return state.replace("_", " ")
+
+
+@register.filter
 def provider(name: str) -> str:
     """A provider's name; the demo says what it is not."""
     if name == DEMO:

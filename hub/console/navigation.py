@@ -35,6 +35,13 @@ def _holders_of(permission: str) -> Callable[[HttpRequest], bool]:
     return may
 
 
+def _is_in_settings(request: HttpRequest) -> bool:
+    """The security policy is below the same address, and has an entry of its own."""
+    path = request.path
+    own = str(reverse_lazy("admin:settings", args=["security"]))
+    return path.startswith(str(reverse_lazy("admin:all_settings"))) and not path.startswith(own)
+
+
 def _asset(name: str) -> Callable[[HttpRequest], str]:
     def address(_: HttpRequest) -> str:
         return static(name)
@@ -84,7 +91,8 @@ MENU: Final[list[dict[str, Any]]] = [
         "title": "Hub",
         "separator": True,
         "items": [
-            _place("Settings", "settings", "all_settings", "settings.edit"),
+            _place("Settings", "settings", "all_settings", "settings.edit")
+            | {"active": _is_in_settings},
             _place("Security policy", "policy", "settings", "security.edit", "security"),
             _place("IP rules", "lan", "ip_rules", "security.edit"),
             _place("Health", "monitor_heart", "health", "settings.edit"),

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -51,18 +52,20 @@ def category_page(
     """The settings of a category that the caller may change, and changing them."""
     user: Any = request.user
     open_to_caller = _open_to(user)
-    if category and category not in open_to_caller:
+    if category and category not in {*CATEGORIES, *(s.category for s in catalogue().values())}:
         raise Http404
+    if not open_to_caller or (category and category not in open_to_caller):
+        raise PermissionDenied
     if not category:
-        if not open_to_caller:
-            raise Http404
         return redirect("admin:settings", next(iter(open_to_caller)))
     found = values.read(organization_id=user.organization_id)
     form = SettingsForm(open_to_caller[category], found, request.POST or None)
     form.ask(find_obstacle())
-    if request.method == "POST" and form.is_valid() and _save(form, write):
-        messages.success(request, "Saved. It counts from now on.")
-        return redirect("admin:settings", category)
+    if request.method == "POST":
+        if form.is_valid() and _save(form, write):
+            messages.success(request, "Saved. It counts from now on.")
+            return redirect("admin:settings", category)
+        form.ask_for_secrets()
     shown = {
         **context,
         "title": f"Settings: {_title(category)}",
@@ -100,7 +103,7 @@ class SettingsForm(FreshFactor, forms.Form):
             self.fields[name] = _field(setting, found)
             if setting.secret and not found.is_default(setting.key):
                 self.fields[FORGET + name] = forms.BooleanField(
-                    label=f"Forget: {_words(name)}",
+                    label=f"Forget: {setting.label or _words(name)}",
                     required=False,
                     widget=UnfoldBooleanSwitchWidget(),
                 )
@@ -136,6 +139,12 @@ class SettingsForm(FreshFactor, forms.Form):
             self.add_error(str(fault["field"]).partition(".")[2], str(fault["message"]))
         if not error.fields:
             self.add_error(None, error.detail)
+
+    def ask_for_secrets(self) -> None:
+        """What was refused comes back without its secrets: pages show none."""
+        for name, setting in self._settings.items():
+            if setting.secret and self.data.get(name):
+                self.add_error(name, "Nothing was saved. Type the secret again.")
 
     def _plain(self, name: str, value: Any) -> Any:
         """An emptied field means the default, unless the setting has an empty choice."""
@@ -176,7 +185,7 @@ def _title(category: str) -> str:
 
 def _field(setting: Setting, found: Values) -> forms.Field:
     common: dict[str, Any] = {
-        "label": _words(setting.name),
+        "label": setting.label or _words(setting.name),
         "help_text": _help(setting, found),
         "required": False,
     }

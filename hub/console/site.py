@@ -42,7 +42,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no typ
         """What every page shows; a query more for somebody who must set up a second factor soon."""
         found: dict[str, Any] = super().each_context(request)
         session: Session | None = getattr(request, "console_session", None)
-        if session is not None:
+        # A session that must do one thing first has a page of its own that says so.
+        if session is not None and not session.restriction:
             found["mfa_due_at"] = selectors.find_mfa_due(session=session, now=clock.now())
         return found
 

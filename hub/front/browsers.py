@@ -16,6 +16,7 @@ from accounts.operations import console
 from accounts.operations.callers import Caller
 from accounts.selectors import network
 from hub.console.browsers import SESSION
+from hub.front import long_answers
 from kernel.errors import DomainError
 
 SAME: Final = "same-origin"
@@ -59,10 +60,12 @@ def lead_back(refusal: Exception, request_id: str) -> RedirectResponse:
 
 
 def _is_from_here(request: Request) -> bool:
+    host = long_answers.host_of(request)
+    if not host:
+        return False
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == SAME
     # Browsers say it over HTTPS and on the machine itself only.
     sender = request.headers.get("origin") or request.headers.get("referer", "")
-    host = request.headers.get("host", "")
-    return bool(host) and urlsplit(sender).netloc == host
+    return urlsplit(sender).netloc == host

@@ -18,6 +18,8 @@ from rest_framework.exceptions import APIException, MethodNotAllowed
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from accounts.choices import Restriction
+from accounts.errors import MfaEnrollmentRequired, PasswordExpired
 from accounts.operations import callers
 from accounts.operations.callers import Caller
 from accounts.selectors import network
@@ -38,6 +40,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 PERMISSION: Final = "audit.export"
+RESTRICTED: Final = {
+    Restriction.PASSWORD: PasswordExpired,
+    Restriction.MFA: MfaEnrollmentRequired,
+}
 TRIES: Final = 5
 PAUSE_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
@@ -258,6 +264,8 @@ def _check(caller: Caller, asked: Asked) -> None:
     """Raises MethodNotAllowed or Forbidden."""
     if asked.method != "GET":
         raise MethodNotAllowed(asked.method)
+    if restriction := caller.user.rights.restriction:
+        raise RESTRICTED[Restriction(restriction)]
     if not caller.user.may(PERMISSION):
         detail = f"This needs the permission `{PERMISSION}`. Ask an administrator for it."
         raise Forbidden(detail, data={"permission": PERMISSION})

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import MethodNotAllowed
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -23,6 +25,16 @@ def bearer_header(request: Request) -> str:
     """What `callers.bearer_token` reads: the `Authorization` header, or an `X-API-Key` as one."""
     key = request.headers.get("x-api-key", "")
     return request.headers.get("authorization", f"Bearer {key}" if key else "")
+
+
+def host_of(connection: HTTPConnection) -> str:
+    """The host that the client asked for, with its port; empty if it is none of the hub's.
+
+    The front answers before Django looks at it, and a `Host` of the client's own proves nothing.
+    """
+    host = connection.headers.get("host", "")
+    domain, _ = split_domain_port(host)
+    return host if domain and validate_host(domain, settings.ALLOWED_HOSTS) else ""
 
 
 def problem(refusal: Exception, request_id: str, more: Mapping[str, str]) -> Response:

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 AUTH_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 SUBSCRIPTIONS: Final = 50
+# Messages that ask the database: so many at once, then one a second.
+QUESTIONS: Final = 100
 FORBIDDEN: Final = 4403
 TOO_OFTEN: Final = 4429
 TRY_AGAIN: Final = 1013
@@ -160,6 +162,25 @@ class EventSocket:
                 await self._websocket.close(code, reason)
 
 
+class Allowance:
+    """So many at once, and then so many a second. Raises Refused beyond."""
+
+    def __init__(self, most: int, *, per_second: float) -> None:
+        self._most = float(most)
+        self._per_second = per_second
+        self._left = self._most
+        self._at = asyncio.get_running_loop().time()
+
+    def take(self) -> None:
+        """One of them."""
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            raise Refused(TOO_OFTEN, "Too many messages. Connect again in a minute.")
+        self._left -= 1
+
+
 class Conversation:
     """What an authenticated client may say."""
 
@@ -167,6 +188,7 @@ class Conversation:
         self.line = line
         self.expiry: asyncio.TimerHandle
         self._board = board
+        self._allowance = Allowance(QUESTIONS, per_second=1.0)
 
     def ends_at(self, moment: datetime) -> None:
         """Cut the line when its token ends, unless a newer one comes."""
@@ -181,8 +203,10 @@ class Conversation:
             case "ping":
                 self.line.send(PONG)
             case "auth":
+                self._allowance.take()
                 await self._renew(message)
             case "subscribe":
+                self._allowance.take()
                 await self._subscribe(message)
             case "unsubscribe":
                 self._unsubscribe(message)
@@ -190,7 +214,8 @@ class Conversation:
                 raise BadMessage("Unknown type. Send ping, auth, subscribe or unsubscribe.")
 
     async def _renew(self, message: dict[str, Any]) -> None:
-        caller, expiry = await _authenticate(message.get("token"), self.line.caller.address)
+        address = self.line.caller.address
+        caller, expiry = await _authenticate(message.get("token"), address, Toll(address))
         if caller.user_id != self.line.caller.user_id:
             raise Refused(UNAUTHENTICATED, "This socket belongs to another user.")
         self.line.caller = caller
@@ -224,9 +249,7 @@ def _pattern(message: dict[str, Any]) -> str:
     return pattern
 
 
-async def _authenticate(
-    token: object, address: str, toll: Toll | None = None
-) -> tuple[callers.Caller, datetime]:
+async def _authenticate(token: object, address: str, toll: Toll) -> tuple[callers.Caller, datetime]:
     if not isinstance(token, str):
         raise Refused(UNAUTHENTICATED, "Send the access token as `token`.")
     try:
@@ -242,11 +265,10 @@ async def _authenticate(
 
 
 def _admit(
-    token: str, address: str, toll: Toll | None, *, now: datetime
+    token: str, address: str, toll: Toll, *, now: datetime
 ) -> tuple[callers.Caller, datetime]:
     caller, expiry = callers.authenticate(token=token, address=address, now=now)
-    if toll is not None:
-        toll.charge(caller.budget)
+    toll.charge(caller.budget)
     return caller, expiry
 
 
@@ -256,7 +278,7 @@ def _is_origin_ours(websocket: WebSocket) -> bool:
     if origin is None or origin == settings.HUB_PUBLIC_URL:
         return True
     scheme, _, host = origin.partition("://")
-    return scheme in {"http", "https"} and host == websocket.headers.get("host")
+    return scheme in {"http", "https"} and host == long_answers.host_of(websocket)
 
 
 def _authenticated(expiry: datetime) -> bytes:

@@ -14,7 +14,7 @@ from kernel.permissions import ANYONE, PERSON
 
 PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "RFC 9457 problem document; some codes add members of their own.",
+    "description": "RFC 9457 problem document; what is not required comes with some codes.",
     "required": ["type", "title", "status", "detail", "code", "errors", "request_id"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
@@ -27,6 +27,18 @@ PROBLEM: Final[dict[str, Any]] = {
         },
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/ProblemField"}},
         "request_id": {"type": "string"},
+        "permission": {"type": "string", "description": "The permission that is lacking."},
+        "permissions": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Those that the caller lacks.",
+        },
+        "retry_after_seconds": {"type": "integer", "description": "When to come again."},
+        "max_age_seconds": {
+            "type": "integer",
+            "description": "How old a second factor may be; that of the session is older.",
+        },
+        "limit": {"type": "integer", "description": "How many there may be at once."},
     },
 }
 PROBLEM_FIELD: Final[dict[str, Any]] = {

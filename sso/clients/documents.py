@@ -2,10 +2,12 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -14,6 +16,7 @@ from kernel import outbound
 from kernel.errors import DomainError
 from kernel.outbound import OutboundPolicy, Reply
 from sso.choices import ISSUER_LENGTH, is_address
+from sso.clients.places import Places
 from sso.errors import ProviderUnavailable
 
 log = structlog.get_logger(__name__)
@@ -24,6 +27,8 @@ CALL_SECONDS: Final = 4.0
 BUDGET_SECONDS: Final = 8.0
 # How late a new endpoint or a withdrawn key counts.
 KEPT_SECONDS: Final = 600.0
+# How long a failed document is not asked for again: a silent provider costs a thread for each.
+FAILED_SECONDS: Final = 15.0
 MOST: Final = 200
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 # Fixed to signatures with a key of the provider's own: neither `none` nor one with our secret,
@@ -47,15 +52,87 @@ class Metadata:
 
 
 class Line:
-    """The calls of one request: they share a budget of time. Raises ProviderUnavailable."""
+    """The calls of one request: they share a budget of time and one place.
 
-    def __init__(self) -> None:
+    Raises ProviderUnavailable, and ProviderBusy where all places are taken. `anew`: whatever is
+    kept of earlier calls does not count.
+    """
+
+    def __init__(self, organization_id: UUID, *, anew: bool = False) -> None:
         self._ends_at = time.monotonic() + BUDGET_SECONDS
+        self._organization_id = organization_id
+        self._anew = anew
+        self._has_place = False
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep one place for all calls of the block; without it each takes one."""
+        if self._has_place:
+            yield
+            return
+        with _places.one(self._organization_id):
+            self._has_place = True
+            try:
+                yield
+            finally:
+                self._has_place = False
 
     def call(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
     ) -> Reply:
         """One call; redirects are not followed."""
+        with self.hold():
+            return self._call(method, url, headers, content)
+
+    def read(self, url: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """A JSON object."""
+        reply = self.call("GET", url, headers=headers or {})
+        if reply.status != 200:
+            raise failure(url, f"status_{reply.status}")
+        return decode(reply)
+
+    def keys(self, metadata: Metadata, *, anew: bool = False) -> list[Any]:
+        """The provider's public keys (RFC 7517), as they were at most KEPT_SECONDS ago.
+
+        `anew`: as they are now, unless that failed just before.
+        """
+        url = metadata.jwks_uri
+        found: list[Any] = self._find(url, lambda: self._read_keys(url), anew=anew)
+        return found
+
+    def discover(self, issuer: str) -> Metadata:
+        """What the provider at `issuer` publishes of itself; kept as long."""
+        url = issuer.rstrip("/") + WELL_KNOWN
+        found: Metadata = self._find(url, lambda: _understand(self.read(url), url, issuer))
+        return found
+
+    def _find(self, url: str, read: Callable[[], Any], *, anew: bool = False) -> Any:
+        # By organization: one could make another's address fail, at the end of its own budget.
+        failed = (self._organization_id, url)
+        if not self._anew:
+            kept = None if anew else _kept.get(url)
+            if kept is not None:
+                return kept
+            if reason := _failed.get(failed):
+                raise ProviderUnavailable(url=url, reason=reason)
+        try:
+            document = read()
+        except ProviderUnavailable as error:
+            _failed.put(failed, error.reason)
+            raise
+        _kept.put(url, document)
+        _failed.drop(failed)
+        return document
+
+    def _read_keys(self, url: str) -> list[Any]:
+        keys = self.read(url).get("keys")
+        if not isinstance(keys, list):
+            raise failure(url, "no_keys")
+        return keys
+
+    def _call(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> Reply:
         left = min(CALL_SECONDS, self._ends_at - time.monotonic())
         if left <= 0:
             raise failure(url, "out_of_time")
@@ -77,53 +154,32 @@ class Line:
             raise failure(url, "too_large")
         return reply
 
-    def read(self, url: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """A JSON object."""
-        reply = self.call("GET", url, headers=headers or {})
-        if reply.status != 200:
-            raise failure(url, f"status_{reply.status}")
-        return decode(reply)
-
-    def keys(self, metadata: Metadata, *, anew: bool = False) -> list[Any]:
-        """The provider's public keys (RFC 7517), as they were at most KEPT_SECONDS ago."""
-        url = metadata.jwks_uri
-        kept: list[Any] | None = None if anew else _kept.get(url)
-        if kept is None:
-            kept = self.read(url).get("keys")
-            if not isinstance(kept, list):
-                raise failure(url, "no_keys")
-            _kept.put(url, kept)
-        return kept
-
-    def discover(self, issuer: str, *, anew: bool = False) -> Metadata:
-        """What the provider at `issuer` publishes of itself; kept as long."""
-        url = issuer.rstrip("/") + WELL_KNOWN
-        kept: Metadata | None = None if anew else _kept.get(url)
-        if kept is None:
-            kept = _understand(self.read(url), url, issuer)
-            _kept.put(url, kept)
-        return kept
-
 
 class _Kept:
-    """Documents by address, with when they were read (monotonic seconds); bounded."""
+    """What was found, with when that was (monotonic seconds); bounded."""
 
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[float, Any]] = {}
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._entries: dict[Hashable, tuple[float, Any]] = {}
         self._lock = Lock()
 
-    def get(self, url: str) -> Any:
-        """What was read there; None if that is too long ago."""
-        read_at, document = self._entries.get(url, (float("-inf"), None))
-        return document if time.monotonic() - read_at < KEPT_SECONDS else None
+    def get(self, key: Hashable) -> Any:
+        """What was found; None if that is too long ago."""
+        found_at, found = self._entries.get(key, (float("-inf"), None))
+        return found if time.monotonic() - found_at < self._seconds else None
 
-    def put(self, url: str, document: Any) -> None:
+    def put(self, key: Hashable, found: Any) -> None:
         """Keep it; the oldest goes first."""
         with self._lock:
-            self._entries.pop(url, None)
+            self._entries.pop(key, None)
             while len(self._entries) >= MOST:
                 del self._entries[next(iter(self._entries))]
-            self._entries[url] = (time.monotonic(), document)
+            self._entries[key] = (time.monotonic(), found)
+
+    def drop(self, key: Hashable) -> None:
+        """Keep that no longer."""
+        with self._lock:
+            self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Keep nothing."""
@@ -131,12 +187,16 @@ class _Kept:
             self._entries.clear()
 
 
-_kept = _Kept()
+_kept = _Kept(KEPT_SECONDS)
+# Why a document could not be had, by organization and address.
+_failed = _Kept(FAILED_SECONDS)
+_places = Places()
 
 
 def forget() -> None:
     """Read every document anew when it is needed next."""
     _kept.clear()
+    _failed.clear()
 
 
 def failure(url: str, reason: str) -> ProviderUnavailable:

@@ -35,11 +35,11 @@ KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 
 class Provider(OIDCAuthenticationBackend):  # type: ignore[misc]  # the library ships no types
-    """Raises ProviderUnavailable where the provider fails, LoginRefused where its word does."""
+    """Raises what `line` does where the provider fails, LoginRefused where its word does."""
 
-    def __init__(self, *, issuer: str, client_id: str, client_secret: str) -> None:
-        self._line = Line()
-        self.metadata = self._line.discover(issuer)
+    def __init__(self, line: Line, *, issuer: str, client_id: str, client_secret: str) -> None:
+        self._line = line
+        self.metadata = line.discover(issuer)
         self._settings: dict[str, Any] = {
             "OIDC_OP_TOKEN_ENDPOINT": self.metadata.token_endpoint,
             "OIDC_OP_USER_ENDPOINT": self.metadata.userinfo_endpoint,

@@ -13,7 +13,7 @@ from sso import selectors
 from sso.choices import split_role
 from sso.clients.documents import CALL_SECONDS, Line, Metadata
 from sso.clients.provider import KEY_TYPES
-from sso.errors import NotConfigured, ProviderUnavailable
+from sso.errors import NotConfigured, ProviderBusy, ProviderUnavailable
 
 GROUPS: Final = "security.oidc_group_roles"
 DEFAULT: Final = "security.oidc_default_role"
@@ -41,6 +41,8 @@ class Report:
 def check_provider(*, organization_id: UUID) -> Report:
     """Read the provider's documents anew, within 8 seconds; nothing is raised or stored.
 
+    It takes a place among the logins that wait for providers.
+
     Client id and secret are not tried: only a login of somebody can.
     """
     try:
@@ -50,7 +52,9 @@ def check_provider(*, organization_id: UUID) -> Report:
     except SecretUnreadable as error:
         return Report(ok=False, lines=[error.detail])
     try:
-        return _check(agreed.issuer)
+        return _check(Line(organization_id, anew=True), agreed.issuer)
+    except ProviderBusy as error:
+        return Report(ok=False, lines=[error.detail])
     except ProviderUnavailable as failure:
         return Report(ok=False, lines=[f"{failure.url}: {_say(failure.reason)}."])
 
@@ -79,14 +83,13 @@ def check_role_names(organization_id: UUID, values: Mapping[str, Any]) -> None:
         raise Invalid(fields=wrong)
 
 
-def _check(issuer: str) -> Report:
-    line = Line()
-    metadata = line.discover(issuer, anew=True)
+def _check(line: Line, issuer: str) -> Report:
+    metadata = line.discover(issuer)
     lines = [f"{metadata.issuer} publishes its endpoints."]
     if not metadata.algorithms:
         known = ", ".join(KEY_TYPES)
         return Report(ok=False, lines=[*lines, f"It signs with none of {known}."])
-    usable = _count(line.keys(metadata, anew=True), metadata)
+    usable = _count(line.keys(metadata), metadata)
     if not usable:
         return Report(ok=False, lines=[*lines, f"{metadata.jwks_uri}: no key of it can be used."])
     return Report(

@@ -23,6 +23,7 @@ from kernel import ids, sealing, tenancy
 from kernel.errors import DomainError, Invalid
 from sso import selectors
 from sso.clients.claims import Claims
+from sso.clients.documents import Line
 from sso.clients.provider import Provider
 from sso.errors import LoginRefused, StateRefused
 from sso.models import PendingLogin
@@ -77,14 +78,14 @@ def begin(
 
     `redirect_uri` is where the provider sends the browser back: the hub's own callback ("") or a
     loopback address. `browser` is a secret of the browser that must come back. Raises
-    NotConfigured, ProviderUnavailable, and Invalid for another redirect address.
+    NotConfigured, ProviderUnavailable, ProviderBusy, and Invalid for another redirect address.
     """
     back = _redirect_uri(redirect_uri)
     organization_id = selectors.get_organization(slug=organization)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     with tenancy.organization(organization_id):
         agreed = selectors.get_registration(organization_id=organization_id)
-        address = _provider(agreed).authorization_url(
+        address = _provider(agreed, Line(organization_id)).authorization_url(
             redirect_uri=back, scopes=agreed.scopes, state=state, nonce=nonce, verifier=verifier
         )
         pending_id = ids.new()
@@ -111,18 +112,20 @@ def finish(*, answer: Answer, origin: Origin, now: datetime, browser: str = "") 
 
     Raises StateRefused, LoginRefused, NotAdmitted, ProviderUnavailable, and what
     `accounts.operations.vouched.enter` raises. Each is audited in the organization whose login it
-    was.
+    was. Raises ProviderBusy before anything is used up: the same answer is good a moment later.
     """
     with tenancy.platform():  # the state says whose login it is
-        pending = _take(answer.state, origin, browser, now)
+        pending = _find(answer.state, origin, browser, now)
     if pending is None:
         refusal = StateRefused()
         with tenancy.platform():
             _record_failure(None, refusal, origin, now)
         raise refusal
-    with tenancy.organization(pending.organization_id):
+    line = Line(pending.organization_id)
+    with tenancy.organization(pending.organization_id), line.hold():
         try:
-            opened = _open(pending, answer, origin, now)
+            _use_up(pending)
+            opened = _open(pending, answer, line, origin, now)
         except DomainError as refusal:
             _record_failure(pending.organization_id, refusal, origin, now)
             raise
@@ -151,30 +154,33 @@ def forget_logins(*, now: datetime) -> int:
     return deleted
 
 
-def _take(state: str, origin: Origin, browser: str, now: datetime) -> PendingLogin | None:
-    """The pending login, which is gone from here on: of two that come at once one gets it.
-
-    What comes from another browser or through another door takes nothing away.
-    """
-    pending = PendingLogin.objects.filter(state_hash=_hash(state), kind=origin.kind).first()
+def _find(state: str, origin: Origin, browser: str, now: datetime) -> PendingLogin | None:
+    """The pending login, for the browser and the door that began it."""
+    waiting = PendingLogin.objects.filter(expires_at__gt=now)
+    pending = waiting.filter(state_hash=_hash(state), kind=origin.kind).first()
     if pending is None:
         return None
     if not hmac.compare_digest(pending.browser_hash, _hash(browser) if browser else ""):
         return None
-    waiting = PendingLogin.objects.filter(pk=pending.pk, expires_at__gt=now)
-    deleted, _ = waiting.delete()
-    return pending if deleted else None
+    return pending
+
+
+def _use_up(pending: PendingLogin) -> None:
+    """It is gone from here on: of two that come at once one gets it. Raises StateRefused."""
+    deleted, _ = PendingLogin.objects.filter(pk=pending.pk).delete()
+    if not deleted:
+        raise StateRefused
 
 
 def _open(
-    pending: PendingLogin, answer: Answer, origin: Origin, now: datetime
+    pending: PendingLogin, answer: Answer, line: Line, origin: Origin, now: datetime
 ) -> Session | Awaited:
     agreed = selectors.get_registration(organization_id=pending.organization_id)
     if (agreed.issuer, agreed.client_id) != (pending.issuer, pending.client_id):
         raise StateRefused
     if not answer.code:
         raise LoginRefused("refused_by_provider")
-    provider = _provider(agreed)
+    provider = _provider(agreed, line)
     if answer.issuer or provider.metadata.names_issuer:
         _check_issuer(answer.issuer, provider.metadata.issuer)
     claims = provider.redeem(
@@ -192,9 +198,9 @@ def _open(
     )
 
 
-def _provider(agreed: Registration) -> Provider:
+def _provider(agreed: Registration, line: Line) -> Provider:
     return Provider(
-        issuer=agreed.issuer, client_id=agreed.client_id, client_secret=agreed.client_secret
+        line, issuer=agreed.issuer, client_id=agreed.client_id, client_secret=agreed.client_secret
     )
 
 

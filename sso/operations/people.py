@@ -209,6 +209,7 @@ def _take(assignment: RoleAssignment, actor: Actor, now: datetime) -> bool:
             grants.withdraw_role(
                 organization_id=assignment.organization_id,
                 assignment_id=assignment.pk,
+                giver=None,
                 actor=actor,
                 now=now,
             )

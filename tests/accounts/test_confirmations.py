@@ -27,6 +27,7 @@ from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN: Final = "/api/v1/auth/login"
+VERIFY: Final = "/api/v1/auth/verify-mfa"
 STEP_UP: Final = "/api/v1/auth/step-up"
 CHANGE: Final = "/api/v1/auth/change-password"
 ME: Final = "/api/v1/auth/me"
@@ -57,7 +58,7 @@ def test_a_stranger_who_guesses_locks_nothing_of_who_is_logged_in(api: Api, view
 
     assert (stepped.status_code, changed.status_code) == (200, 200)
     viewer.refresh_from_db()
-    assert (viewer.failed_logins, viewer.failed_confirmations) == (0, 0)
+    assert (viewer.failed_logins, viewer.failed_confirmations) == (5, 0)  # until a whole login
 
 
 def test_five_wrong_passwords_of_a_stolen_token_end_its_session(api: Api, viewer: User) -> None:
@@ -139,6 +140,35 @@ def test_who_knows_the_password_alone_does_not_guess_at_codes_for_ever(
     client.post(STEP_UP, {"code": "000000"})
 
     assert client.get(ME).status_code == 401
+
+
+def test_nor_at_those_of_the_login(api: Api, viewer: User) -> None:
+    enrol(viewer)
+    client = api(viewer)
+
+    guess(viewer, PASSWORD, times=4)
+    assert change(client).status_code == 200
+    guess(viewer, NEW, times=1)
+
+    assert refused(log_in(viewer, NEW)) == (423, "auth.account_locked")
+
+
+def guess(user: User, password: str, *, times: int) -> None:
+    """Wrong codes at the second step of a login."""
+    token = log_in(user, password).json()["temp_token"]
+    for _ in range(times):
+        answer = ApiClient().post(VERIFY, {"temp_token": token, "totp_code": "000000"})
+        assert refused(answer) == (401, "auth.mfa_code_refused")
+
+
+def test_without_a_second_factor_a_new_password_opens_the_login(api: Api, viewer: User) -> None:
+    client = api(viewer)
+    for _ in range(5):
+        log_in(viewer, "wrong")
+
+    assert change(client).status_code == 200
+
+    assert log_in(viewer, NEW).status_code == 200
 
 
 def test_of_failures_at_once_each_counts_and_no_more_than_the_policy_allows_are_looked_at() -> None:

@@ -1,4 +1,4 @@
-"""`create_user`, `set_password`, and Django's own commands, which would go round the audit."""
+"""Commands about people, and Django's own, which would go round the audit."""
 
 import json
 from io import StringIO
@@ -83,9 +83,21 @@ def test_a_new_password_ends_every_session(admin: User) -> None:
     assert AuditEvent.objects.order_by("pk").last().action == "user.set_password"  # type: ignore[union-attr]
 
 
-def test_nobody_of_that_name_is_told(db: None) -> None:
+def test_a_disabled_person_is_enabled(admin: User) -> None:
+    User.objects.filter(pk=admin.pk).update(is_active=False)
+
+    said = say("enable_user", admin.email.upper())
+
+    assert said == f"{admin.email} may log in again."
+    assert ApiClient(admin).get("/api/v1/auth/me").status_code == 200
+    event = AuditEvent.objects.get(action="user.update")
+    assert (event.actor_type, event.details["after"]) == ("system", {"is_active": True})
+
+
+@pytest.mark.parametrize("command", ["set_password", "enable_user"])
+def test_nobody_of_that_name_is_told(db: None, command: str) -> None:
     with pytest.raises(CommandError, match=r"Nobody has the e-mail nobody@example\.com"):
-        say("set_password", "nobody@example.com")
+        say(command, "nobody@example.com")
 
 
 @pytest.mark.parametrize("module", [changepassword, createsuperuser])

@@ -62,7 +62,9 @@ def test_a_forgotten_password_is_replaced_by_one_that_must_be_changed(
     opened = ApiClient().post(LOGIN, {"email": viewer.email, "password": password}).json()
     assert opened["password_expired"] is True
     client = bearer(opened["token"])
-    assert refused(client.get("/api/v1/tasks")) == (403, "auth.password_expired")
+    kept_out = client.get("/api/v1/tasks")
+    assert refused(kept_out) == (403, "auth.password_expired")
+    assert kept_out.json()["detail"].startswith("An administrator gave you this password.")
     body = {"current_password": password, "new_password": NEW}
     changed = client.post("/api/v1/auth/change-password", body, "application/json")
     assert changed.status_code == 200
@@ -159,7 +161,7 @@ def test_nobody_does_it_for_themselves(api: Api, admin: User, route: str) -> Non
     assert footprint() == before
 
 
-@pytest.mark.parametrize("route", ["reset-password", "reset-mfa"])
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("scope", [{}, {"environment": "prod"}])
 def test_nobody_does_it_for_people_who_may_do_more(
     api: Api, admin: User, operator: User, route: str, scope: dict[str, str]
@@ -188,6 +190,105 @@ def test_nobody_does_it_for_people_who_may_do_more(
     assert footprint() == before
     target.assignments.update(role=helps)
     assert client.post(path(target, route)).status_code in {200, 204}
+
+
+@pytest.fixture
+def helper(admin: User) -> User:
+    """Somebody who may edit people and roles, and little else."""
+    role = Role.objects.create(
+        organization=admin.organization,
+        name="helps",
+        permissions=["role.edit", "role.read", "user_role.edit"],
+    )
+    user = make_user(admin.organization, role=UserRole.VIEWER)
+    user.assignments.update(role=role)
+    user.__dict__.pop("rights", None)
+    return user
+
+
+@pytest.mark.parametrize("change", [{"role": "helps"}, {"role": "viewer"}, {"is_active": False}])
+def test_nobody_makes_somebody_smaller_who_may_do_more(
+    api: Api, admin: User, helper: User, change: dict[str, Any]
+) -> None:
+    client, victim = api(helper), make_user(admin.organization)
+    before = footprint()
+
+    answer = client.patch(f"{USERS}/{victim.pk}", {"full_name": "New", **change})
+
+    assert refused(answer) == (403, "role.escalation")
+    assert "settings.edit" in answer.json()["permissions"]
+    assert footprint() == before
+
+
+def test_nobody_enables_somebody_who_may_do_more(api: Api, admin: User, helper: User) -> None:
+    victim = make_user(admin.organization)
+    User.objects.filter(pk=victim.pk).update(is_active=False)
+    client = api(helper)
+    before = footprint()
+
+    answer = client.patch(f"{USERS}/{victim.pk}", {"is_active": True})
+
+    assert refused(answer) == (403, "role.escalation")
+    assert footprint() == before
+
+
+def test_what_stays_as_it_is_and_the_name_need_nothing(api: Api, admin: User, helper: User) -> None:
+    change = {"full_name": "New", "role": "admin", "is_active": True}
+
+    answer = api(helper).patch(f"{USERS}/{admin.pk}", change)
+
+    assert (answer.status_code, answer.json()["full_name"]) == (200, "New")
+
+
+def test_nobody_takes_from_people_what_they_do_not_hold(
+    api: Api, admin: User, helper: User
+) -> None:
+    victim = make_user(admin.organization, role=UserRole.VIEWER)
+    more = Role.objects.create(
+        organization=admin.organization, name="more", permissions=["role.read", "settings.edit"]
+    )
+    given = victim.assignments.get()
+    victim.assignments.update(role=more)
+    client, role = api(helper), f"/api/v1/roles/{more.pk}"
+    before = footprint()
+
+    answers = [
+        client.delete(f"/api/v1/user-roles/{given.pk}"),
+        client.delete(role),
+        client.patch(role, {"permissions": ["role.read"]}),
+        client.put(f"{role}/permissions", {"permissions": []}),
+    ]
+
+    assert {refused(answer) for answer in answers} == {(403, "role.escalation")}
+    assert {answer.json()["detail"] for answer in answers} == {
+        "You cannot take permissions that you do not hold. Ask somebody who does."
+    }
+    assert [answer.json()["permissions"] for answer in answers[1:]] == [["settings.edit"]] * 3
+    assert footprint() == before
+    assert client.patch(role, {"permissions": ["settings.edit"]}).status_code == 200
+    assert client.patch(role, {"permissions": ["role.read"], "name": "x"}).status_code == 403
+
+
+def test_for_a_scope_only_what_is_held_there_is_taken(api: Api, admin: User, helper: User) -> None:
+    victim = make_user(admin.organization, role=UserRole.VIEWER)
+    role = Role.objects.create(
+        organization=admin.organization, name="staff", permissions=["task.edit", "user_role.edit"]
+    )
+    RoleAssignment.objects.create(
+        organization=admin.organization, user=helper, role=role, scope={"environment": "dev"}
+    )
+    dev, prod = (
+        RoleAssignment.objects.create(
+            organization=admin.organization, user=victim, role=role, scope={"environment": name}
+        )
+        for name in ("dev", "prod")
+    )
+    client = api(helper)
+
+    answers = [client.delete(f"/api/v1/user-roles/{given.pk}") for given in (prod, dev)]
+
+    assert refused(answers[0]) == (403, "role.escalation")
+    assert answers[1].status_code == 204
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -24,6 +24,7 @@ def withdraw(user: User) -> None:
     grants.withdraw_role(
         organization_id=user.organization_id,
         assignment_id=user.assignments.get().pk,
+        giver=user,
         actor=make_actor(user),
         now=clock.now(),
     )
@@ -34,7 +35,8 @@ def change(user: User, **values: Any) -> None:
         organization_id=user.organization_id,
         user_id=user.pk,
         values=values,
-        giver=user,
+        # Nobody disables themselves.
+        giver=None if "is_active" in values else user,
         actor=make_actor(user),
         now=clock.now(),
     )
@@ -55,6 +57,7 @@ def delete_role(user: User) -> None:
     roles.delete_role(
         organization_id=user.organization_id,
         role_id=user.assignments.get().role_id,
+        giver=user,
         actor=make_actor(user),
         now=clock.now(),
     )

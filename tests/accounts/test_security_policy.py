@@ -88,6 +88,14 @@ def test_a_bad_policy_changes_nothing(api: Api, admin: User, body: Any, field: s
     assert not StoredSetting.objects.exists()
 
 
+def test_a_bad_password_policy_is_named_as_it_was_sent(api: Api, admin: User) -> None:
+    answer = api(admin).put(PASSWORDS, {"min_length": 3, "history_count": -1})
+
+    assert answer.status_code == 422
+    fields = {error["field"] for error in answer.json()["errors"]}
+    assert fields == {"min_length", "history_count"}
+
+
 def test_only_those_who_may(api: Api, operator: User) -> None:
     client = api(operator)
 

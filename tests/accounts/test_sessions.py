@@ -23,8 +23,8 @@ ALL: Final = "/api/v1/security/sessions"
 Api = Callable[[User | None], ApiClient]
 
 
-def listed(client: ApiClient, path: str) -> list[dict[str, Any]]:
-    answer = client.get(path)
+def listed(client: ApiClient, path: str, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get(path, **query)
     assert answer.status_code == 200
     found: list[dict[str, Any]] = answer.json()["items"]
     return found
@@ -61,6 +61,21 @@ def test_administrators_see_everybodys_and_people_their_own(
     assert {item["email"] for item in seen_by_admin} == {admin.email, viewer.email}
     assert [item["current"] for item in seen_by_admin] == [True, False]
     assert api(viewer).get(ALL).status_code == 403
+
+
+def test_an_administrator_sees_those_of_one_person(
+    api: Api, admin: User, viewer: User, stranger: User
+) -> None:
+    client = api(admin)
+    make_token(viewer)
+    make_token(stranger)
+
+    assert [item["email"] for item in listed(client, ALL, user_id=viewer.pk)] == [viewer.email]
+    assert listed(client, ALL, user_id=stranger.pk) == []
+    refused = client.get(ALL, user_id="viewer")
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["user_id"]
+    assert {item["email"] for item in listed(client, OWN, user_id=viewer.pk)} == {admin.email}
 
 
 def test_only_what_counts_is_listed(api: Api, admin: User, viewer: User) -> None:

@@ -41,6 +41,7 @@ def test_a_person_is_added_and_logs_in(api: Api, admin: User) -> None:
         "is_active": True,
         "mfa_enabled": False,
         "locked_until": None,
+        "confirm_locked_until": None,
         "last_login_at": None,
     }
     login = ApiClient().post("/api/v1/auth/login", {"email": BODY["email"], "password": PASSWORD})
@@ -290,7 +291,18 @@ def test_a_role_that_the_last_holds_cannot_be_deleted(api: Api, organization: Or
     assert footprint() == before
 
 
-@pytest.mark.parametrize("change", [{"role": "viewer"}, {"is_active": False}, None])
+def test_nobody_disables_themselves(api: Api, organization: Organization, admin: User) -> None:
+    make_user(organization)
+    client = api(admin)
+    before = footprint()
+
+    answer = client.patch(f"{USERS}/{admin.pk}", {"full_name": "New", "is_active": False})
+
+    assert refused(answer) == (403, "user.own_account")
+    assert footprint() == before
+
+
+@pytest.mark.parametrize("change", [{"role": "viewer"}, None])
 def test_with_a_second_one_each_way_is_open(
     api: Api, organization: Organization, admin: User, change: dict[str, Any] | None
 ) -> None:

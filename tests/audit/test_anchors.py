@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from accounts.models import Organization, User
 from audit.models import AuditChain, AuditCheckpoint
@@ -35,10 +35,10 @@ def as_the_hub(sql: str) -> None:
         assert cursor.rowcount == 1
 
 
-def test_a_time_that_is_still_to_come_does_not_stop_the_signing() -> None:
+def test_a_time_that_is_still_to_come_does_not_stop_the_signing(tamper: Tamper) -> None:
     record(ORGANIZATION)
     seal()
-    as_the_hub("UPDATE audit_auditchain SET checkpointed_at = '2999-01-01'")
+    tamper("UPDATE audit_auditchain SET checkpointed_at = '2999-01-01'")
 
     before = fault()
     record(ORGANIZATION)
@@ -51,17 +51,57 @@ def test_a_time_that_is_still_to_come_does_not_stop_the_signing() -> None:
 
 
 @pytest.mark.parametrize("value", ["'2999-01-01'", "NULL"])
-def test_a_tail_that_waits_is_signed_all_the_same(value: str) -> None:
+def test_a_tail_that_waits_is_signed_all_the_same(tamper: Tamper, value: str) -> None:
     record(ORGANIZATION)
     seal()
     record(ORGANIZATION)
     seal()
-    as_the_hub(f"UPDATE audit_auditchain SET checkpointed_at = {value}")
+    tamper(f"UPDATE audit_auditchain SET checkpointed_at = {value}")
 
     seal()
 
     positions = AuditCheckpoint.objects.order_by("position").values_list("position", flat=True)
     assert list(positions) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "checkpointed_at = now() + interval '9 min'",
+        "checkpointed_at = now()",
+        "checkpointed_at = NULL",
+        "checkpointed_position = 2, checkpointed_at = now() + interval '2 min'",
+    ],
+)
+def test_nobody_puts_the_next_signature_off(change: str) -> None:
+    record(ORGANIZATION)
+    seal()
+    record(ORGANIZATION)
+    seal()
+
+    with pytest.raises(DatabaseError, match="a chain only grows"):
+        as_the_hub(f"UPDATE audit_auditchain SET {change}")
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_rows_that_were_kept_from_being_signed_are_named(first: int) -> None:
+    now = clock.now() - timedelta(minutes=30)
+    for minute in range(3):
+        at = now + timedelta(minutes=minute)
+        record(ORGANIZATION, now=at)
+        seal(now=at)
+
+    def look(after: int) -> chain.Fault | None:
+        at = now + timedelta(minutes=after)
+        return chain.verify(organization_id=ORGANIZATION, now=at, first=first).fault
+
+    unsigned = max(first, 2)  # the first row has the checkpoint
+    found = look(unsigned + 20)
+
+    assert look(unsigned + 18) is None
+    assert found is not None
+    assert (found.kind, found.position) == ("unanchored", unsigned)
+    assert "attested by no checkpoint yet" in found.sentence
 
 
 def test_a_checkpoint_that_the_head_only_claims_is_named() -> None:

@@ -36,7 +36,7 @@ def verify(*, now: datetime | None = None) -> chain.Verdict:
 
 def test_a_checkpoint_follows_time_or_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "CHECKPOINT_ROWS", 3)
-    now = clock.now()
+    now = clock.now() - timedelta(minutes=30)
     written = []
 
     for count, later in ((1, 0), (1, 1), (2, 2), (1, 3), (0, 12), (0, 30)):
@@ -50,6 +50,31 @@ def test_a_checkpoint_follows_time_or_rows(monkeypatch: pytest.MonkeyPatch) -> N
     assert (head.checkpointed_position, head.checkpointed_at) == (5, now + timedelta(minutes=12))
     verdict = verify(now=now + timedelta(minutes=30))
     assert (verdict.checked, verdict.checkpoints, verdict.fault) == (5, 3, None)
+
+
+def test_rows_that_waited_long_for_their_seal_are_signed_at_once() -> None:
+    now = clock.now() - timedelta(minutes=30)
+    record(ORGANIZATION, now=now)
+    seal(now=now)
+
+    record(ORGANIZATION, now=now + timedelta(minutes=1))
+    seal(now=now + timedelta(minutes=9))
+    fresh = positions()
+    record(ORGANIZATION, now=now + timedelta(minutes=2))
+    record(ORGANIZATION, now=now + timedelta(minutes=12))
+    seal(now=now + timedelta(minutes=12))
+
+    assert (fresh, positions()) == ([1], [1, 4])
+
+
+def test_a_clock_ahead_of_the_databases_stops_no_signing() -> None:
+    record(ORGANIZATION)
+    seal(now=clock.now() + timedelta(minutes=5))
+
+    head = AuditChain.objects.get(pk=ORGANIZATION)
+    assert positions() == [1]
+    assert head.checkpointed_at is not None
+    assert head.checkpointed_at <= clock.now()
 
 
 def test_a_checkpoint_attests_the_row_and_all_before() -> None:

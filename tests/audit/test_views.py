@@ -178,6 +178,13 @@ def test_bad_parameters_are_named(api: Api, admin: User, name: str, value: str) 
         assert [error["field"] for error in answer.json()["errors"]] == [name]
 
 
+def test_a_time_without_its_offset_is_answered_with_one_that_has_it(client: ApiClient) -> None:
+    (error,) = client.get(EVENTS, since="2026-11-22").json()["errors"]
+
+    assert error["message"] == "Send date, time and offset, e.g. 2026-11-22T00:00:00Z."
+    assert client.get(EVENTS, since="2026-11-22T00:00:00Z").status_code == 200
+
+
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_the_ends_of_time_are_instants(client: ApiClient, value: str) -> None:
     assert client.get(EVENTS, since=value).status_code == 200

@@ -16,8 +16,6 @@ ANYWHERE: Final = frozenset({405, 406, 408, 500})
 CODE: Final = re.compile(r"`([a-z0-9_.]+)`")
 FORMATS: Final = jsonschema.FormatChecker(formats=("email", "uuid"))
 REFERENCE: Final = "#/components/"
-# A subset of what holds them, closed as JSON Schema does it: nothing beyond `properties`.
-OPEN: Final = frozenset({"Problem"})
 
 
 @FORMATS.checks("date-time", raises=ValueError)
@@ -107,14 +105,14 @@ def _validator(schema: bytes) -> Any:
     return jsonschema.Draft7Validator(_closed(root), format_checker=FORMATS)
 
 
-def _closed(schema: Any, name: str = "") -> Any:
+def _closed(schema: Any) -> Any:
     """A schema of OpenAPI 3.0 in JSON Schema's words, with no fields beyond those it names."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _closed(value, key) for key, value in schema.items()}
-    if isinstance(made.get("properties"), dict) and "type" in made and name not in OPEN:
+    made = {key: _closed(value) for key, value in schema.items()}
+    if isinstance(made.get("properties"), dict) and "type" in made:
         made.setdefault("additionalProperties", False)
     if made.pop("nullable", False) is True:
         return {"anyOf": [made, {"type": "null"}]}

@@ -75,6 +75,25 @@ def test_a_password_is_changed_and_the_browser_stays(console: Client, operator: 
 
 
 @pytest.mark.parametrize(
+    ("is_temporary", "words"),
+    [
+        (True, "An administrator gave you this password; choose your own."),
+        (False, "Your password has expired."),
+    ],
+)
+def test_it_is_said_why_the_password_must_be_changed(
+    client: Client, operator: User, *, is_temporary: bool, words: str
+) -> None:
+    session = enter_console(client, operator)
+    Session.objects.filter(pk=session.pk).update(restriction="password")
+    User.objects.filter(pk=operator.pk).update(password_is_temporary=is_temporary)
+
+    page = client.get(ACCOUNT).content.decode()
+
+    assert re.findall(r"<strong>([^<]+)</strong>", page) == [words]
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"current_password": "wrong"}, "This is not your password."),
@@ -103,7 +122,9 @@ def test_a_second_factor_is_enrolled(console: Client, operator: User) -> None:
 
     operator.refresh_from_db()
     assert operator.has_mfa
-    assert len(re.findall(r">[A-Z2-9]{5}-[A-Z2-9]{5}<", page)) == 10
+    codes = page.partition('id="backup-codes"')[2].partition("</pre>")[0]
+    assert len(set(re.findall(r"\b[A-Z2-9]{5}-[A-Z2-9]{5}\b", codes))) == 10
+    assert f'data-copy="{codes.rpartition(">")[2]}"' in page
     assert "Backup codes" not in console.get(ACCOUNT).content.decode()
 
 

@@ -1,9 +1,15 @@
 """The console page of the audit export: it checks the time and sends the browser to the route."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 
 from accounts.models import User
+from audit import operations as audit
+from audit.selectors import checkpoints
+from kernel import clock
+from tests.accounts.factories import make_actor
 
 PAGE = "/admin/audit-export/"
 
@@ -13,6 +19,19 @@ def console(client: Client, admin: User) -> Client:
     """An administrator's browser."""
     client.force_login(admin)
     return client
+
+
+def record(user: User, moment: datetime) -> None:
+    """A sealed row of that moment."""
+    audit.record(
+        actor=make_actor(user),
+        organization_id=user.organization_id,
+        action="task.create",
+        resource_type="task",
+        resource_id="1",
+        now=moment,
+    )
+    audit.seal_events(now=clock.now())
 
 
 @pytest.mark.parametrize(
@@ -27,8 +46,10 @@ def console(client: Client, admin: User) -> Client:
     ],
 )
 def test_the_browser_goes_on_to_the_download(
-    console: Client, typed: dict[str, str], query: str
+    console: Client, admin: User, typed: dict[str, str], query: str
 ) -> None:
+    record(admin, datetime(2026, 1, 31, 13, tzinfo=UTC))
+
     answer = console.post(PAGE, typed)
 
     assert answer.status_code == 302
@@ -52,6 +73,25 @@ def test_a_time_that_is_none_stays_on_the_page(
 
     assert answer.status_code == 200
     assert words in answer.content.decode()
+
+
+@pytest.mark.parametrize("typed", [{"until": "2026-01-31T12:00"}, {"since": "2999-01-01T00:00"}])
+def test_an_empty_export_is_said_before_it_is_downloaded(
+    console: Client, admin: User, stranger: User, typed: dict[str, str]
+) -> None:
+    record(admin, datetime(2026, 1, 31, 13, tzinfo=UTC))
+    record(stranger, datetime(2026, 1, 31, 11, tzinfo=UTC))
+
+    answer = console.post(PAGE, typed)
+
+    assert answer.status_code == 200
+    assert "Nothing is recorded from that time." in answer.content.decode()
+
+
+def test_the_page_has_the_key_that_checks_the_file(console: Client) -> None:
+    key = checkpoints.current_key().text
+
+    assert f'data-copy="{key}"' in console.get(PAGE).content.decode()
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,16 @@ class TestGrace:
 
         page = console.get("/admin/").content.decode()
         assert banner()
-        assert f"Set up a second factor until {due:%Y-%m-%d %H:}" in page
+        assert f"Set up a second factor by {due:%Y-%m-%d %H:}" in page
         assert 'href="/admin/account/#mfa"' in page
 
         enrol(admin)
         assert not banner()
+
+    def test_it_is_not_said_to_who_must_change_a_password_first(
+        self, console: Client, admin: User
+    ) -> None:
+        set_policy(admin.organization, mfa_required=True)
+        Session.objects.filter(user=admin).update(restriction="password")
+
+        assert b'id="mfa-due"' not in console.get("/admin/account/").content

@@ -133,6 +133,25 @@ def test_a_secret_is_kept_replaced_and_forgotten_but_never_shown(
     assert setting(admin, "llm.openai_api_key") == ""
 
 
+def test_a_refused_page_says_that_the_secret_is_to_be_typed_again(console: Client) -> None:
+    answer = send(console, SECURITY, password_min_length="3", oidc_client_secret="a secret")
+    untouched = send(console, SECURITY, password_min_length="3")
+
+    again = ["Nothing was saved. Type the secret again."]
+    assert answer.context["form"].errors["oidc_client_secret"] == again
+    assert "a secret" not in answer.content.decode()
+    assert "oidc_client_secret" not in untouched.context["form"].errors
+
+
+@pytest.mark.parametrize(
+    ("page", "entry"), [(SECURITY, "Security policy"), (MODELS, "Settings"), (RULES, "IP rules")]
+)
+def test_the_menu_marks_one_entry(console: Client, page: str, entry: str) -> None:
+    groups = console.get(page).context["sidebar_navigation"]
+
+    assert [i["title"] for g in groups for i in g["items"] if i["active"]] == [entry]
+
+
 @pytest.mark.parametrize(
     "page", ["/admin/settings/", SECURITY, MODELS, RULES, "/admin/health/", "/admin/settings/no/"]
 )
@@ -160,7 +179,7 @@ def test_settings_alone_do_not_open_security(client: Client, operator: User) -> 
     client.force_login(operator)
 
     assert client.get(MODELS).status_code == 200
-    assert client.get(SECURITY).status_code == 404
+    assert client.get(SECURITY).status_code == 403
 
 
 def test_everybody_reads_the_announcement(console: Client, client: Client, viewer: User) -> None:
@@ -202,7 +221,9 @@ def test_the_policy_is_grouped_and_every_setting_is_in_a_group(console: Client) 
     ]
     shown = [field.name for section in form.sections for field in section.fields]
     assert sorted(shown) == sorted(form.fields)
-    assert form["session_max_duration_hours"].label == "Session max duration (hours)"
+    assert form["session_max_duration_hours"].label == "Longest session (hours)"
+    assert form["rate_limit_user"].label == "Requests of a person a minute"
+    assert "an API key" in form["step_up_required"].help_text
     assert "/sso/callback" in sections["Single sign-on"].help
 
 
@@ -259,4 +280,5 @@ def test_health_is_shown(console: Client) -> None:
     page = console.get("/admin/health/").content.decode()
 
     assert "The hub is healthy" in page
-    assert "not_configured" in page
+    assert "not configured" in page
+    assert 'data-status="not_configured"' in page

@@ -65,7 +65,7 @@ def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: U
     assert not set(seen) & {*PEOPLE, *HUB, "Audit export"}
     assert menu(client) == [
         *work,
-        *("Usage", "Audit", "Audit checkpoints", "Audit export", "Events"),
+        *("Usage", "Audit", "Audit checkpoints", "Audit export", "Circuit breakers", "Events"),
         "Users",
         "Roles",
         "Role assignments",

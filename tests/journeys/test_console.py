@@ -1,6 +1,7 @@
 """An operator's visit to the console of a whole hub, in Chromium."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from hub.launch.welcome import AGENT, QUESTION
 from tests.journeys import hubs, programs
@@ -182,10 +183,41 @@ def test_a_task_is_cancelled_by_its_button(visit: Visit, api: httpx.Client) -> N
     assert api.get(f"/tasks/{task_id}").json()["status"] == "cancelled"
 
 
+def test_a_password_that_is_shown_once_stays_until_it_is_closed(
+    visit: Visit, api: httpx.Client
+) -> None:
+    body = {"email": f"lost-{_scheme(visit.page)}@example.com", "password": "A long one, 4 times"}
+    user_id = api.post("/admin/users", json=body).raise_for_status().json()["id"]
+    page = visit.open(f"accounts/user/{user_id}/change/")
+    sent: list[Route] = []
+    page.route(
+        "**/reset_password/",
+        lambda route: sent.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    dialog = page.get_by_role("dialog", name="Reset password")
+
+    with page.expect_request(lambda request: request.method == "POST"):
+        press(visit, "Reset password", "They get a new password")
+    page.mouse.click(5, 5)
+    page.keyboard.press("Escape")
+    visit.picture(f"sending-{_scheme(page)}")
+    expect(dialog).to_be_visible()
+    sent[0].continue_()
+    expect(page.locator("#shown-once")).to_have_text(re.compile(r"[\w-]{29}"))
+    page.mouse.click(5, 5)
+    page.keyboard.press("Escape")
+    visit.picture(f"shown-once-{_scheme(page)}")
+    expect(dialog.get_by_text("Cancel")).to_have_count(0)
+
+    dialog.get_by_text("Close", exact=True).click()
+
+    expect(dialog).to_be_hidden()
+
+
 def test_every_page_of_the_menu_opens(visit: Visit) -> None:
     links = visit.page.locator("#nav-sidebar-apps a[href*='/admin/']")
     paths = [link.get_attribute("href") or "" for link in links.all()]
-    assert len(paths) == 23
+    assert len(paths) == 24
 
     for path in paths:
         visit.page.goto(f"{visit.url}{path}")

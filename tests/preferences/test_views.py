@@ -8,6 +8,7 @@ import pytest
 from accounts.models import User
 from audit.models import AuditEvent
 from preferences.models import StoredSetting
+from tests.accounts.factories import set_policy
 from tests.clients import ApiClient
 
 Api = Callable[[User | None], ApiClient]
@@ -144,7 +145,7 @@ def test_another_organization_sees_nothing_of_it(api: Api, admin: User, stranger
 
 def test_a_fresh_second_factor_is_asked_for_where_it_is_wanted(api: Api, admin: User) -> None:
     client = api(admin)
-    client.put("/api/v1/settings/security/step_up_required", {"value": True})
+    set_policy(admin.organization, step_up_required=True)
 
     for path, body in (
         ("/api/v1/settings/security/step_up_required", {"value": False}),

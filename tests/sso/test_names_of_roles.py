@@ -65,6 +65,15 @@ def test_a_mighty_role_does_not_get_a_name_that_groups_give(
     }
 
 
+def test_such_a_name_is_not_taken_from_a_mighty_role(admin: User, steward: User) -> None:
+    staff = make_role(admin, "Staff", ["settings.edit"])
+
+    with pytest.raises(Escalation):
+        rename(steward, staff, "Nobody")
+
+    assert rename(admin, staff, "Chief").name == "Chief"
+
+
 def test_who_could_give_it_may_name_it_so(admin: User, steward: User) -> None:
     boss = make_role(admin, "Boss", ["settings.edit"])
 

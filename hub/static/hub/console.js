@@ -45,6 +45,38 @@
     return Boolean(modal && modal.offsetParent);
   }
 
+  // What is shown once must not vanish by a slip, nor a dialog whose answer is still awaited.
+  function keepDialog(event) {
+    if (!dialogIsOpen()) {
+      return;
+    }
+    const modal = document.getElementById("modal-content");
+    const isSending = modal.querySelector(".htmx-request");
+    const isSlip = event.type === "keydown" ? event.key === "Escape" : !modal.contains(event.target);
+    const isMeant = event.type === "keydown" && event.key !== "Escape";
+    if (!isMeant && (isSending || (isSlip && modal.querySelector("[data-once]")))) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }
+  document.addEventListener("click", keepDialog, true);
+  document.addEventListener("keydown", keepDialog, true);
+
+  function nameDialog() {
+    const modal = document.getElementById("modal-content");
+    const dialog = document.getElementById("dialog");
+    if (!modal || !dialog) {
+      return;
+    }
+    modal.setAttribute("role", "dialog");
+    modal.setAttribute("aria-modal", "true");
+    modal.setAttribute("aria-label", dialog.querySelector("h1")?.textContent.trim() ?? "");
+    if (dialog.querySelector("[data-once]")) {
+      dialog.querySelector("form > div:last-child a").textContent = "Close";
+    }
+  }
+  document.addEventListener("htmx:afterSettle", nameDialog);
+
   async function follow(live) {
     for (;;) {
       await new Promise((done) => { setTimeout(done, PERIOD); });

@@ -105,6 +105,28 @@ def test_pages_of_the_hub_may_connect(front: Front, viewer: User) -> None:
             assert client.ask(type="ping") == ("pong", None)
 
 
+def test_a_host_of_the_pages_own_proves_nothing(front: Front, viewer: User) -> None:
+    forged = {"Host": "evil.example.com", "Origin": "http://evil.example.com"}
+
+    with front.connect(
+        f"?token={factories.make_token(viewer)}", additional_headers=forged
+    ) as client:
+        assert client.close_code() == 4403
+
+
+def test_questions_without_end_close_the_socket(
+    front: Front, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "QUESTIONS", 3)
+
+    with front.client(viewer) as client:
+        for _ in range(3):
+            client.subscribe("task.*")
+        client.say(type="subscribe", event="task.*")
+
+        assert client.close_code() == 4429
+
+
 def test_whoever_may_read_no_events_is_closed(
     front: Front, viewer: User, withdraw: Callable[[str], None]
 ) -> None:

@@ -73,7 +73,7 @@ def test_a_token_goes_before_the_cookie(
     ("end", "code"),
     [
         ("logout", "auth.token_refused"),
-        ("restriction", "permission.denied"),
+        ("restriction", "auth.mfa_enrollment_required"),
         ("rule", "auth.address_refused"),
         ("nonsense", "auth.token_refused"),
     ],
@@ -106,3 +106,14 @@ def test_an_operator_is_led_back(
 
     assert answer.headers["location"] == "/admin/audit-export/?refused=permission.denied"
     assert AuditEvent.objects.get(action="audit.export").status == "denied"
+
+
+def test_a_host_that_is_not_the_hubs_proves_nothing(
+    front: Front, client: Client, admin: User, chain: AuditChain
+) -> None:
+    forged = {"Host": "evil.example.com", "Origin": "http://evil.example.com"}
+
+    for proof in ({}, HERE):
+        answer = ask(front, {**cookie_of(client, admin), **forged, **proof})
+
+        assert answer.status_code == 401
