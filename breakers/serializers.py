@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from breakers import choices
 from breakers.choices import BreakerState
+from kernel.http.shapes import StrictInput
 
 
 def _limit(default: int, most: int) -> serializers.IntegerField:
@@ -14,7 +15,7 @@ def _limit(default: int, most: int) -> serializers.IntegerField:
     )
 
 
-class BreakerInput(serializers.Serializer[Any]):
+class BreakerInput(StrictInput[Any]):
     """`POST /circuit-breakers`: what is left out stays as it is."""
 
     name = serializers.RegexField(
@@ -53,4 +54,5 @@ class SwitchedOutput(serializers.Serializer[Any]):
 
     service = serializers.CharField()
     state = serializers.ChoiceField(BreakerState.choices)
+    counting = serializers.BooleanField(help_text="False while the hub's Redis does not answer.")
     message = serializers.CharField()

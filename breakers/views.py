@@ -1,7 +1,8 @@
 """Routes of `/api/v1/circuit-breakers`."""
 
+import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -9,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from breakers import selectors
+from breakers import choices, selectors
 from breakers.choices import Forced
 from breakers.errors import BreakerNotFound
 from breakers.models import CircuitBreaker
@@ -20,6 +21,7 @@ from kernel.http.pagination import BoundedPagination
 from kernel.http.viewsets import HubViewSet
 from preferences.choices import EDIT
 
+LATER: Final = "Redis does not answer: workers follow some seconds after it does."
 NAMED = [OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)]
 
 
@@ -95,7 +97,10 @@ class BreakerViewSet(HubViewSet):
         return _switched(breaker, message)
 
     def _load_subject(self, value: Any) -> bool:
-        self.subject = selectors.get_breaker(organization_id=self.organization_id, name=str(value))
+        name = str(value)
+        if not re.fullmatch(choices.NAME, name):
+            raise BreakerNotFound
+        self.subject = selectors.get_breaker(organization_id=self.organization_id, name=name)
         return True
 
 
@@ -106,5 +111,12 @@ def _shown(breakers: Sequence[CircuitBreaker]) -> list[dict[str, Any]]:
 
 def _switched(breaker: CircuitBreaker, message: str) -> Response:
     (shown,) = standings.show(breakers=[breaker], now=clock.now())
-    found = {"service": breaker.name, "state": shown.state, "message": message}
+    if not shown.is_counting:
+        message = f"{message} {LATER}"
+    found = {
+        "service": breaker.name,
+        "state": shown.state,
+        "counting": shown.is_counting,
+        "message": message,
+    }
     return Response(SwitchedOutput(found).data)

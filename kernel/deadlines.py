@@ -50,11 +50,16 @@ def wait_for(key: Hashable, ask: Callable[[], T]) -> T:
         if future is None:
             if len(_awaited) >= MOST_AWAITED:
                 raise TimeoutError
-            future = _awaited[key] = Future()
+            future = Future()
             # Daemons: a process that ends does not wait for a resolver.
-            Thread(
+            thread = Thread(
                 target=_answer, args=(key, ask, future), name="hub-deadline", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # the machine has no thread left
+                raise TimeoutError from None
+            _awaited[key] = future
     return future.result(max(0.0, ends_at - time.monotonic()))
 
 

@@ -1,6 +1,7 @@
 """What a model call has to pass before it goes out: the breaker of its provider."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -34,19 +35,23 @@ class ProviderGate:
     def __init__(self, organization_id: UUID, provider: str) -> None:
         self._organization_id = organization_id
         self._provider = provider
+        self._asked: asyncio.Future[Permit] | None = None
         self._permit: Permit | None = None
 
     async def enter(self) -> None:
         """Before a call. Raises RunStopped while the breaker is open."""
         if self._provider == DEMO:
             return  # nothing goes out
+        asked = loop.get().in_database(
+            calls.permit,
+            organization_id=self._organization_id,
+            name=breaker_of(self._provider),
+            now=clock.now(),
+        )
+        self._asked = asyncio.ensure_future(asked)
         try:
-            self._permit = await loop.get().in_database(
-                calls.permit,
-                organization_id=self._organization_id,
-                name=breaker_of(self._provider),
-                now=clock.now(),
-            )
+            # A run that is cancelled meanwhile still gets its permit: `close` gives it back.
+            self._permit = await asyncio.shield(self._asked)
         except BreakerOpen as refusal:
             seconds = float(refusal.data["retry_after_seconds"])
             raise RunStopped(failures.breaker_open(refusal.detail, seconds=seconds)) from None
@@ -62,11 +67,14 @@ class ProviderGate:
 
     async def close(self) -> None:
         """When the run ends: a call that was given up holds no place of a trial."""
+        if self._permit is None and self._asked is not None:
+            with suppress(Exception):  # it was raised where it was asked for
+                self._permit = await asyncio.shield(self._asked)
         if self._permit is not None:
             await asyncio.shield(self._leave(Outcome.UNKNOWN))
 
     async def _leave(self, outcome: Outcome) -> None:
-        permit, self._permit = self._permit, None
+        permit, self._permit, self._asked = self._permit, None, None
         if permit is not None:
             await loop.get().in_database(
                 calls.report, permit=permit, outcome=outcome, now=clock.now()

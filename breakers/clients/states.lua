@@ -5,7 +5,8 @@
 local known, failures, trials = KEYS[1], KEYS[2], KEYS[3]
 local now = tonumber(ARGV[2])
 local month = 30 * 24 * 3600 * 1000
-local relearn = 60 * 1000
+-- How long the limits count without a look at the row: a change that Redis missed is late by that.
+local relearn = 5 * 1000
 -- Trials are over soon, most of them: who has to wait for one looks again after this time.
 local again = 5 * 1000
 
@@ -53,6 +54,11 @@ local commands = {}
 function commands.learn()
   -- An older reader must not undo what a later writer has said.
   if number('revision') <= tonumber(ARGV[3]) then
+    if tonumber(ARGV[10]) > number('reset') then
+      move('closed', now)
+      redis.call('HSET', known, 'reset', ARGV[10], 'successes_total', 0, 'failures_total', 0,
+        'last_failure', 0)
+    end
     redis.call('HSET', known, 'revision', ARGV[3], 'threshold', ARGV[4], 'window', ARGV[5],
       'recovery', ARGV[6], 'needed', ARGV[7], 'patience', ARGV[8], 'forced', ARGV[9],
       'learned', now)
@@ -135,12 +141,6 @@ function commands.show()
   end
   return {state, count, number('successes_total'), number('failures_total'),
     number('last_failure'), number('since'), redis.call('ZCARD', trials)}
-end
-
-function commands.reset()
-  move('closed', now)
-  redis.call('HSET', known, 'successes_total', 0, 'failures_total', 0, 'last_failure', 0)
-  return {}
 end
 
 return commands[ARGV[1]]()

@@ -69,7 +69,7 @@ class NoRedis(Exception):
 
 
 def learn(*, breaker: CircuitBreaker, now: datetime) -> None:
-    """Tell Redis a breaker's limits; a later revision stays. Raises NoRedis."""
+    """Tell Redis a breaker's limits and its last reset; a later revision stays. Raises NoRedis."""
     _run(
         breaker.organization_id,
         breaker.name,
@@ -82,6 +82,7 @@ def learn(*, breaker: CircuitBreaker, now: datetime) -> None:
         breaker.success_threshold,
         breaker.trial_timeout_seconds * 1000,
         breaker.forced,
+        breaker.reset_revision,
     )
 
 
@@ -125,11 +126,6 @@ def show(*, organization_id: UUID, names: Sequence[str], now: datetime) -> list[
         return [_standing(found) for found in pipe.execute()]
     except RedisError as error:
         raise _silent(error) from None
-
-
-def reset(*, organization_id: UUID, name: str, now: datetime) -> None:
-    """Closed, with nothing counted. Raises NoRedis."""
-    _run(organization_id, name, "reset", now)
 
 
 def _run(organization_id: UUID, name: str, command: str, now: datetime, *values: Any) -> Any:

@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("revision", models.PositiveIntegerField(default=1)),
+                ("reset_revision", models.PositiveIntegerField(default=0)),
                 (
                     "organization",
                     models.ForeignKey(

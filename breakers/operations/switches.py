@@ -73,9 +73,9 @@ def reset(*, organization_id: UUID, name: str, actor: Actor, now: datetime) -> C
     breaker = _lock(organization_id, name)
     was = breaker.forced
     breaker.forced = Forced.NOT
-    _save(breaker, ["forced"], now)
+    breaker.reset_revision = breaker.revision + 1
+    _save(breaker, ["forced", "reset_revision"], now)
     _record(breaker, "breaker.reset", actor, now, {"was_forced": was})
-    transaction.on_commit(partial(_forget, breaker, now))
     _teach_after_commit(breaker, now)
     return breaker
 
@@ -99,18 +99,11 @@ def _teach_after_commit(breaker: CircuitBreaker, now: datetime) -> None:
 
 
 def _teach(breaker: CircuitBreaker, now: datetime) -> None:
-    # Without Redis the row counts, and processes that come back to it read the row each minute.
+    # Without Redis the row counts, and some seconds after it is back it is told of the row anyway.
     try:
         states.learn(breaker=breaker, now=now)
     except NoRedis:
         log.warning("breakers.not_taught", breaker=breaker.name)
-
-
-def _forget(breaker: CircuitBreaker, now: datetime) -> None:
-    try:
-        states.reset(organization_id=breaker.organization_id, name=breaker.name, now=now)
-    except NoRedis:
-        log.warning("breakers.not_reset", breaker=breaker.name)
 
 
 def _record(

@@ -195,13 +195,26 @@ def test_an_older_reader_does_not_undo_what_was_said(organization: Organization)
     assert not call(organization, now=at(1))
 
 
-def test_a_row_that_redis_missed_counts_within_a_minute(organization: Organization) -> None:
+def test_a_row_that_redis_missed_counts_within_seconds(organization: Organization) -> None:
     breaker = make_breaker(organization, now=NOW)
     call(organization, now=NOW)
     CircuitBreaker.objects.filter(pk=breaker.pk).update(forced="open", revision=2)
 
-    assert call(organization, now=at(59))
-    assert not call(organization, now=at(61))
+    assert call(organization, now=at(4))
+    assert not call(organization, now=at(6))
+
+
+def test_what_a_person_does_while_redis_is_away_counts_when_it_is_back(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_breaker(organization, now=NOW, failure_threshold=1)
+    call(organization, Outcome.FAILURE, now=NOW)
+    with monkeypatch.context() as away:
+        away.setattr(states._silence, "until", float("inf"))
+        switch(organization, switches.reset, now=at(1))
+
+    assert call(organization, now=at(6))
+    assert standing(organization, now=at(6)).standing.total_failures == 0
 
 
 def test_organizations_have_breakers_of_their_own(

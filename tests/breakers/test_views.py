@@ -86,6 +86,7 @@ def test_a_post_makes_one_and_then_changes_it(api: Api, admin: User) -> None:
         {"name": "a b"},
         {"name": "a/b"},
         {"name": "x" * 129},
+        {"name": NAME, "failure_treshold": 1},
         {"name": NAME, "failure_threshold": 0},
         {"name": NAME, "failure_threshold": 1001},
         {"name": NAME, "window_seconds": -1},
@@ -114,6 +115,7 @@ def test_the_switches(api: Api, admin: User, organization: Organization) -> None
     assert reset == {
         "service": NAME,
         "state": "closed",
+        "counting": True,
         "message": "Closed; what was counted is forgotten.",
     }
     assert seen == [("open", False), ("open", False), ("closed", True)]
@@ -125,12 +127,24 @@ def test_the_switches(api: Api, admin: User, organization: Organization) -> None
     ]
 
 
+def test_without_redis_a_switch_says_that_it_comes_later(
+    api: Api, admin: User, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_breaker(organization)
+    monkeypatch.setattr(states._silence, "until", float("inf"))
+
+    answer = api(admin).post(f"{BREAKERS}/{NAME}/force-open").json()
+
+    assert (answer["state"], answer["counting"]) == ("open", False)
+    assert answer["message"].endswith("workers follow some seconds after it does.")
+
+
 def test_names_that_nobody_knows_and_those_of_others_are_404(
     api: Api, admin: User, other_organization: Organization
 ) -> None:
     make_breaker(other_organization)
 
-    for name in (NAME, "nobody", "a%2Fb"):
+    for name in (NAME, "nobody", "a%2Fb", "a%00b"):
         for switch in ("force-open", "force-close", "reset"):
             assert api(admin).post(f"{BREAKERS}/{name}/{switch}").status_code == 404
     assert CircuitBreaker.objects.get().forced == ""

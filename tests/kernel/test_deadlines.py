@@ -123,3 +123,18 @@ def test_names_that_nobody_resolves_cost_so_many_threads(
             fetch(f"https://{number}.example/", seconds=0.05)
 
     assert len(waiting()) == 2
+
+
+def test_a_thread_that_cannot_start_blocks_nobody_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr("kernel.deadlines.Thread.start", refuse)
+        with deadlines.within(5), pytest.raises(TimeoutError):
+            deadlines.wait_for("host", lambda: "answer")
+
+    with deadlines.within(5):
+        assert deadlines.wait_for("host", lambda: "answer") == "answer"
