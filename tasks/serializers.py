@@ -11,6 +11,7 @@ from kernel.http.shapes import RowOutput
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
 from tasks.models import Task
 from tasks.selectors.explanations import Reason
+from tasks.selectors.tasks import find_next_attempt
 
 TEXT_LIMIT: Final = 200_000
 BULK_LIMIT: Final = 1000
@@ -98,9 +99,9 @@ class TaskOutput(RowOutput[Task]):
 
     status = serializers.ChoiceField(choices=TaskStatus.choices)
     priority = serializers.ChoiceField(choices=TaskPriority.choices)
-    method_columns = ("status", "retry_count", "available_at")
+    method_columns = ("status", "retry_count", "error_kind", "available_at")
     next_attempt_at = serializers.SerializerMethodField(
-        help_text="When a task that waits for its retry may run again."
+        help_text="When a task that failed or was put off may run again."
     )
 
     class Meta:
@@ -139,9 +140,9 @@ class TaskOutput(RowOutput[Task]):
         ]
 
     def get_next_attempt_at(self, task: Task) -> str | None:
-        """The end of the backoff, while the task waits for it."""
-        waits = task.status == TaskStatus.ASSIGNED and task.retry_count > 0
-        return task.available_at.isoformat() if waits else None
+        """The end of what the task waits for."""
+        found = find_next_attempt(task=task)
+        return found.isoformat() if found else None
 
 
 class TaskCreatedOutput(serializers.Serializer[Any]):

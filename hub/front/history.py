@@ -122,14 +122,13 @@ def find_marks(*, task_ids: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
 
 def state_of(task: Task) -> Event:
     """How a task stands that has not ended."""
-    waits = task.status == TaskStatus.ASSIGNED and task.retry_count > 0
     return Event(
         "progress",
         {
             "attempt": None,
             "status": task.status,
             "error": task.error,
-            "next_attempt_at": task.available_at if waits else None,
+            "next_attempt_at": tasks.find_next_attempt(task=task),
         },
     )
 

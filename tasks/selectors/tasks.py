@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, QuerySet
 
 from agents import selectors as agents
 from agents.models import AgentExecution, ExecutionStep
+from agents.runtime.spec import FailureKind
 from tasks.choices import TaskPriority, TaskStatus
 from tasks.errors import TaskNotFound
 from tasks.models import Task, TaskAttempt
@@ -24,6 +27,16 @@ def get_task(*, organization_id: UUID, task_id: UUID) -> Task:
     if task is None:
         raise TaskNotFound
     return task
+
+
+def find_next_attempt(*, task: Any) -> datetime | None:
+    """When a task may run again that failed or was put off; None if it waits for nothing such.
+
+    `task` is a Task, or a row of its columns `status`, `retry_count`, `error_kind`, `available_at`.
+    """
+    again = task.retry_count > 0 or task.error_kind == FailureKind.BREAKER_OPEN
+    found: datetime | None = task.available_at
+    return found if task.status == TaskStatus.ASSIGNED and again else None
 
 
 def list_attempts(*, organization_id: UUID, task_id: UUID) -> QuerySet[TaskAttempt]:

@@ -1,6 +1,7 @@
 """`GET /tasks/{id}/explain` and `/attempts`: why a task does not run, and what was tried."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,17 @@ from django.urls import reverse
 from accounts.models import Organization, User
 from agents.models import Agent
 from agents.operations import registry
+from agents.runtime import failures
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
+from breakers.models import CircuitBreaker
 from kernel import clock
 from tasks.models import Task
 from tasks.operations import endings
 from tasks.selectors.explanations import SUMMARIES, Explanation, explain_task
 from tests.agents.factories import PERSON, answered, failed, make_agent
+from tests.breakers.factories import make_breaker
 from tests.clients import ApiClient
+from tests.hub.console_rows import address
 from tests.tasks.factories import LEASE, change, claim_all, claim_one, make_task
 
 Api = Callable[[User | None], ApiClient]
@@ -61,6 +66,26 @@ def test_every_reason_that_can_come_first_has_its_sentence() -> None:
         "waiting_for_person",
         "ended",
     }
+
+
+def test_a_task_that_a_breaker_put_off_names_it_and_loses_no_retry(api: Api, admin: User) -> None:
+    breaker = make_breaker(admin.organization, name="provider:openai")
+    agent = make_agent(admin.organization, llm_provider="openai", llm_model="gpt-4o")
+    claim = claim_one(make_task(admin.organization, agent=agent, max_retries=0))
+    refusal = failures.breaker_open("The breaker is open.", seconds=60)
+    result = replace(failed(), error=refusal)
+    task = endings.settle_attempt(claim=claim, result=result, now=clock.now())
+
+    client = api(admin)
+    (reason,) = client.get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
+    shown = client.get(f"/api/v1/tasks/{task.pk}").json()
+
+    assert (reason["code"], reason["message"]) == ("breaker_open", "The breaker is open.")
+    assert reason["link"] == "/api/v1/circuit-breakers"
+    assert reason["console_link"] == address(CircuitBreaker, breaker.pk)
+    assert (shown["status"], shown["retry_count"]) == ("assigned", 0)
+    assert shown["next_attempt_at"] == task.available_at.isoformat()
+    assert task.attempts.get().outcome == "postponed"
 
 
 def test_a_running_task_names_its_worker_and_lease(api: Api, viewer: User) -> None:
