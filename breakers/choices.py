@@ -33,9 +33,17 @@ class Outcome(TextChoices):
 NAME: Final = r"[a-z0-9][a-z0-9._:-]{0,127}"
 
 
+PROVIDER: Final = "provider:"
+
+
 def breaker_of(provider: str) -> str:
     """The breaker's name before the model calls of a provider."""
-    return f"provider:{provider}"
+    return f"{PROVIDER}{provider}"
+
+
+def provider_of(name: str) -> str:
+    """The provider behind a breaker of that name; empty if it stands before something else."""
+    return name.removeprefix(PROVIDER) if name.startswith(PROVIDER) else ""
 
 
 FAILURE_THRESHOLD: Final = 5

@@ -12,9 +12,12 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        """Let agents ask about their tasks."""
+        """Let agents ask about their tasks, and breakers wake those that wait for them."""
         permissions.register(*PERMISSIONS)
         from agents.operations import registry  # noqa: PLC0415 - models must be loaded first
+        from breakers.operations import switches  # noqa: PLC0415 - models must be loaded first
+        from tasks.operations import sweeps  # noqa: PLC0415 - models must be loaded first
         from tasks.operations.work import TaskWork  # noqa: PLC0415 - models must be loaded first
 
         registry.WORK.append(TaskWork())
+        switches.LET_THROUGH.append(sweeps.wake_put_off)

@@ -1,9 +1,9 @@
 """Configuring breakers, forcing them, and starting anew."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,6 +17,9 @@ from breakers.errors import BreakerNotFound
 from breakers.models import CircuitBreaker
 from kernel.actors import Actor
 
+# Called with organization, name and now, in the transaction that lets calls through again; the apps
+# whose work waits for a breaker append themselves in `AppConfig.ready`.
+LET_THROUGH: Final[list[Callable[[UUID, str, datetime], None]]] = []
 log = structlog.get_logger(__name__)
 
 
@@ -63,6 +66,7 @@ def force(
             _record(breaker, "breaker.force_open", actor, now, {})
         else:
             _record(breaker, "breaker.force_close", actor, now, {})
+            _let_through(breaker, now)
     _teach_after_commit(breaker, now)
     return breaker
 
@@ -76,6 +80,7 @@ def reset(*, organization_id: UUID, name: str, actor: Actor, now: datetime) -> C
     breaker.reset_revision = breaker.revision + 1
     _save(breaker, ["forced", "reset_revision"], now)
     _record(breaker, "breaker.reset", actor, now, {"was_forced": was})
+    _let_through(breaker, now)
     _teach_after_commit(breaker, now)
     return breaker
 
@@ -92,6 +97,11 @@ def _save(breaker: CircuitBreaker, fields: list[str], now: datetime) -> None:
     breaker.revision += 1
     breaker.updated_at = now
     breaker.save(update_fields=[*fields, "revision", "updated_at"])
+
+
+def _let_through(breaker: CircuitBreaker, now: datetime) -> None:
+    for hook in LET_THROUGH:
+        hook(breaker.organization_id, breaker.name, now)
 
 
 def _teach_after_commit(breaker: CircuitBreaker, now: datetime) -> None:

@@ -11,6 +11,8 @@ from django.db.models import Count, Q
 
 from agents.choices import AgentKind
 from agents.models import Agent
+from agents.runtime.spec import FailureKind
+from breakers.choices import provider_of
 from kernel import jobs
 from kernel.actors import SYSTEM
 from tasks.choices import WAITING, AttemptOutcome, TaskStatus
@@ -152,6 +154,26 @@ def _save(task: Task, status: TaskStatus, now: datetime) -> None:
     task.status, task.updated_at = status, now
     task.save(update_fields=["agent", "status", "assigned_by", "updated_at"])
     records.moved(task, before, SYSTEM, now)
+
+
+@transaction.atomic
+def wake_put_off(organization_id: UUID, breaker: str, now: datetime) -> None:
+    """Let tasks run now that wait for a breaker; a hook of `breakers.operations.switches`.
+
+    Passed over are those that somebody changes at this moment: they run when their time comes.
+    """
+    waiting = Task.objects.filter(
+        organization_id=organization_id,
+        status=TaskStatus.ASSIGNED,
+        error_kind=FailureKind.BREAKER_OPEN,
+        available_at__gt=now,
+        agent__current_version__llm_provider=provider_of(breaker),
+    )
+    locked = waiting.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("pk")
+    if Task.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(
+        available_at=now, updated_at=now
+    ):
+        jobs.ring("tasks.claim_tasks")
 
 
 def _lapsed(now: datetime) -> list[Row]:

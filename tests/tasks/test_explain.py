@@ -88,6 +88,30 @@ def test_a_task_that_a_breaker_put_off_names_it_and_loses_no_retry(api: Api, adm
     assert task.attempts.get().outcome == "postponed"
 
 
+@pytest.mark.parametrize(
+    ("way", "provider", "wakes"),
+    [
+        ("force-close", "openai", True),
+        ("reset", "openai", True),
+        ("reset", "anthropic", False),
+        ("force-open", "openai", False),
+    ],
+)
+def test_who_lets_calls_through_again_wakes_what_waits_for_them(
+    api: Api, admin: User, way: str, provider: str, *, wakes: bool
+) -> None:
+    make_breaker(admin.organization, name=f"provider:{provider}")
+    agent = make_agent(admin.organization, llm_provider="openai", llm_model="gpt-4o")
+    claim = claim_one(make_task(admin.organization, agent=agent))
+    result = replace(failed(), error=failures.breaker_open("The breaker is open.", seconds=600))
+    task = endings.settle_attempt(claim=claim, result=result, now=clock.now())
+
+    answer = api(admin).post(f"/api/v1/circuit-breakers/provider:{provider}/{way}")
+
+    assert answer.status_code == 200
+    assert (codes(task) != ["breaker_open"]) is wakes
+
+
 def test_a_running_task_names_its_worker_and_lease(api: Api, viewer: User) -> None:
     task = make_task(viewer.organization, agent=make_agent(viewer.organization))
     claim = claim_one(task)
