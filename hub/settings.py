@@ -36,11 +36,17 @@ LOCAL_APPS = [
     "events",
     "knowledge",
     "projects",
-    "breakers",
+    "secrets_vault",
     "sso",
+    "approvals",
+    "breakers",
     "cost",
+    "tools",
     "agents",
+    "memory",
     "tasks",
+    "dead_letters",
+    "runs",
     "hub",
 ]
 INSTALLED_APPS = [

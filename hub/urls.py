@@ -35,6 +35,12 @@ urlpatterns = [
     path("api/v1/", include("knowledge.urls")),
     path("api/v1/", include("projects.urls")),
     path("api/v1/", include("breakers.urls")),
+    path("api/v1/", include("secrets_vault.urls")),
+    path("api/v1/", include("approvals.urls")),
+    path("api/v1/", include("tools.urls")),
+    path("api/v1/", include("memory.urls")),
+    path("api/v1/", include("dead_letters.urls")),
+    path("api/v1/", include("runs.urls")),
     path("api/v1/", include("sso.urls")),
 ]
 handler400 = "hub.console.refusals.bad_request"

@@ -1,0 +1,9 @@
+"""Registration of the approvals app."""
+
+from django.apps import AppConfig
+
+
+class ApprovalsConfig(AppConfig):
+    """Approvals: rules, requests, votes."""
+
+    name = "approvals"

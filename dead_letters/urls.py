@@ -1,0 +1,6 @@
+"""Routes of dead_letters."""
+
+from kernel.http.routers import HubRouter
+
+router = HubRouter()
+urlpatterns = router.urls

@@ -1,0 +1,6 @@
+"""Routes of memory."""
+
+from kernel.http.routers import HubRouter
+
+router = HubRouter()
+urlpatterns = router.urls

@@ -1,0 +1,9 @@
+"""Registration of the runs app."""
+
+from django.apps import AppConfig
+
+
+class RunsConfig(AppConfig):
+    """Running an agent and waiting for it."""
+
+    name = "runs"
