@@ -163,8 +163,8 @@ SETTINGS: Final = (
     _flag(
         "step_up_required",
         "Require a fresh code for what matters",
-        "Changing people, roles, who holds them, settings, this policy or IP rules, and making an"
-        " API key ask for a fresh code of the second factor.",
+        "Changing people, roles, who holds them, settings, this policy, IP rules or approval rules,"
+        " making an API key and deciding an approval ask for a fresh code of the second factor.",
     ),
     _whole(
         "step_up_max_age_minutes",

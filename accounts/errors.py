@@ -74,6 +74,13 @@ class SystemRole(Conflict):
     message = "This role is built in: change its permissions, or make another role."
 
 
+class RoleInUse(Conflict):
+    """Something asks for holders of this role: without it, everybody would do."""
+
+    code = "role.in_use"
+    message = "An approval rule names this role. Give the rule another role first."
+
+
 class RoleNameTaken(Conflict):
     """Names of roles are unique in an organization, in any case of letters."""
 

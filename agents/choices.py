@@ -1,9 +1,11 @@
 """Vocabularies of agents."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from django.db.models import TextChoices
 
+from events.choices import EventType
 from kernel.permissions import Permission
 
 
@@ -12,6 +14,20 @@ class AgentKind(TextChoices):
 
     HOSTED = "hosted", "Hosted"
     REMOTE = "remote", "Remote"
+
+
+class AgentType(TextChoices):
+    """Who made an agent: a template or the hub itself, or people (contract decisions 34)."""
+
+    DESIGN = "design", "Design"
+    DYNAMIC = "dynamic", "Dynamic"
+
+
+class ResponseFormat(TextChoices):
+    """What an agent's answer is."""
+
+    TEXT = "text", "Text"
+    JSON = "json", "JSON"
 
 
 class AgentStatus(TextChoices):
@@ -53,6 +69,38 @@ class ExecutionSource(TextChoices):
     AGENT = "agent", "Agent"
 
 
+class PublishedSource(TextChoices):
+    """The doors in seed 004's words, in the order of their indexes."""
+
+    REST = "rest", "REST"
+    SSE = "sse", "SSE"
+    KAFKA = "kafka", "Kafka"
+    AGENT = "agent", "Agent"
+
+
+class PublishedStatus(TextChoices):
+    """How runs end in seed 004's words, in the order of their indexes."""
+
+    SUCCESS = "success", "Success"
+    ERROR = "error", "Error"
+    TIMEOUT = "timeout", "Timeout"
+
+
+SOURCES: Final[Mapping[str, PublishedSource]] = {
+    ExecutionSource.REST: PublishedSource.REST,
+    ExecutionSource.SSE: PublishedSource.SSE,
+    ExecutionSource.QUEUE: PublishedSource.KAFKA,
+    ExecutionSource.AGENT: PublishedSource.AGENT,
+}
+# Those of the runs that have ended; 004 knows no others (contract decisions 34).
+STATUSES: Final[Mapping[str, PublishedStatus]] = {
+    ExecutionStatus.SUCCESS: PublishedStatus.SUCCESS,
+    ExecutionStatus.ERROR: PublishedStatus.ERROR,
+    ExecutionStatus.CANCELLED: PublishedStatus.ERROR,
+    ExecutionStatus.TIMEOUT: PublishedStatus.TIMEOUT,
+}
+
+
 class StepKind(TextChoices):
     """What one step of an execution is."""
 
@@ -74,3 +122,7 @@ PERMISSIONS: Final = (
     Permission("agent.run", "Agents", "Run an agent."),
     Permission("execution.read", "Agents", "See what agents did.", reads=True),
 )
+CREATED: Final = "agentoverride-created"
+UPDATED: Final = "agentoverride-updated"
+DELETED: Final = "agentoverride-deleted"
+EVENTS: Final = tuple(EventType(name, "agent.read") for name in (CREATED, UPDATED, DELETED))

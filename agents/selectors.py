@@ -1,11 +1,34 @@
-"""Questions about agents and their executions."""
+"""Questions about agents, their versions and overrides, and their executions."""
 
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Left
 
-from agents.errors import AgentNotFound, ExecutionNotFound
-from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
+from agents.choices import STATUSES
+from agents.errors import (
+    AgentNotFound,
+    AgentVersionNotFound,
+    ExecutionNotFound,
+    OutputNotFound,
+    OverrideNotFound,
+)
+from agents.models import (
+    Agent,
+    AgentExecution,
+    AgentOverride,
+    AgentOverrideRevision,
+    AgentVersion,
+    ExecutionStep,
+    StepOutput,
+)
+from agents.models.agent import CONFIGURATION
+
+PROMPT: Final = "system_prompt"
+SHOWN_CHARACTERS: Final = 10_000
 
 
 def list_agents(*, organization_id: UUID) -> QuerySet[Agent]:
@@ -50,6 +73,44 @@ def get_execution(*, organization_id: UUID, execution_id: UUID) -> AgentExecutio
     return found
 
 
+def get_output(*, organization_id: UUID, step_id: UUID) -> StepOutput:
+    """All that a tool returned, where the model was given a part; raises OutputNotFound."""
+    found = StepOutput.objects.filter(organization_id=organization_id, step_id=step_id).first()
+    if found is None:
+        raise OutputNotFound
+    return found
+
+
+def list_ended_runs(
+    *, organization_id: UUID, user_id: UUID | None = None
+) -> QuerySet[AgentExecution]:
+    """What seed 004 lists: runs that have ended, newest first, of one person or of all.
+
+    Texts are read as `shown_input` and `shown_output`, one character longer than what is shown.
+    """
+    rows = _ended_runs(organization_id, user_id).defer("input", "output", "agent__description")
+    return rows.annotate(
+        shown_input=Left("input", SHOWN_CHARACTERS + 1),
+        shown_output=Left("output", SHOWN_CHARACTERS + 1),
+    )
+
+
+def get_ended_run(
+    *, organization_id: UUID, execution_id: UUID, user_id: UUID | None = None
+) -> AgentExecution:
+    """One of them, whole; raises ExecutionNotFound."""
+    found = _ended_runs(organization_id, user_id).filter(pk=execution_id).first()
+    if found is None:
+        raise ExecutionNotFound
+    return found
+
+
+def _ended_runs(organization_id: UUID, user_id: UUID | None) -> QuerySet[AgentExecution]:
+    rows = AgentExecution.objects.filter(organization_id=organization_id, status__in=[*STATUSES])
+    mine = rows if user_id is None else rows.filter(user_id=user_id)
+    return mine.select_related("agent").order_by("-created_at", "-pk")
+
+
 def list_steps(*, organization_id: UUID, execution_id: UUID) -> QuerySet[ExecutionStep]:
     """The steps of one execution in the order in which they began."""
     return ExecutionStep.objects.filter(
@@ -62,3 +123,77 @@ def list_versions(*, organization_id: UUID, agent_id: UUID) -> QuerySet[AgentVer
     return AgentVersion.objects.filter(organization_id=organization_id, agent_id=agent_id).order_by(
         "-number", "-pk"
     )
+
+
+def get_version(*, organization_id: UUID, agent_id: UUID, number: int) -> AgentVersion:
+    """One version of an agent; raises AgentVersionNotFound."""
+    rows = list_versions(organization_id=organization_id, agent_id=agent_id)
+    found = rows.filter(number=number).first()
+    if found is None:
+        raise AgentVersionNotFound
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """What two versions say of one field; `diff` is a unified diff of prompts, else empty."""
+
+    field: str
+    before: Any
+    after: Any
+    diff: str = ""
+
+
+def compare_versions(*, before: AgentVersion, after: AgentVersion) -> list[FieldChange]:
+    """The fields in which two versions differ, in the order of the configuration."""
+    old, new = before.configuration(), after.configuration()
+    labels = (f"version {before.number}", f"version {after.number}")
+    return [
+        FieldChange(name, old[name], new[name], _diff(name, old[name], new[name], labels))
+        for name in CONFIGURATION
+        if old[name] != new[name]
+    ]
+
+
+def _diff(name: str, before: Any, after: Any, labels: tuple[str, str]) -> str:
+    if name != PROMPT:
+        return ""
+    return "\n".join(unified_diff(before.splitlines(), after.splitlines(), *labels, lineterm=""))
+
+
+def list_overrides(*, organization_id: UUID) -> QuerySet[AgentOverride]:
+    """The organization's overrides, newest first."""
+    return (
+        AgentOverride.objects.alive()
+        .filter(organization_id=organization_id)
+        .order_by("-created_at", "-pk")
+    )
+
+
+def get_override(*, organization_id: UUID, override_id: UUID) -> AgentOverride:
+    """One override; raises OverrideNotFound."""
+    found = list_overrides(organization_id=organization_id).filter(pk=override_id).first()
+    if found is None:
+        raise OverrideNotFound
+    return found
+
+
+def find_override(*, organization_id: UUID, agent_name: str) -> AgentOverride | None:
+    """The override of the agent of that name, if there is one."""
+    rows = list_overrides(organization_id=organization_id)
+    return rows.filter(agent_name=agent_name).order_by().first()
+
+
+def disabling_override() -> Subquery:
+    """For a query of agents: the id of the override that switches each of them off, or null."""
+    overrides = AgentOverride.objects.alive().filter(
+        organization_id=OuterRef("organization_id"), agent_name=OuterRef("name"), enabled=False
+    )
+    return Subquery(overrides.values("pk")[:1])
+
+
+def list_revisions(*, organization_id: UUID, override_id: UUID) -> QuerySet[AgentOverrideRevision]:
+    """What an override was, newest first."""
+    return AgentOverrideRevision.objects.filter(
+        organization_id=organization_id, override_id=override_id
+    ).order_by("-number", "-pk")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bench import stage, table
 
-FIGURES: Final = ("throughput", "latency", "runs", "http", "fanout", "identity")
+FIGURES: Final = ("throughput", "latency", "runs", "http", "fanout", "identity", "budgets")
 ROUNDS: Final = 3
 
 

@@ -15,9 +15,16 @@ class HubConfig(AppConfig):
     name = "hub"
 
     def ready(self) -> None:
-        """Register the jobs of all apps, in the web process too: it enqueues them by name."""
+        """Register the jobs of all apps, in the web process too: it enqueues them by name.
+
+        What the apps have to send goes through the mail servers that the hub knows.
+        """
         permissions.register(*FORETOLD)
         preferences.register(*SETTINGS)
         autodiscover_modules("tasks")
+        from approvals.operations import mails  # noqa: PLC0415 - models must be loaded first
+        from hub import mail  # noqa: PLC0415 - the same
+
+        mails.POST.append(mail.post)
         app.conf.task_routes = jobs.routes()
         app.conf.beat_schedule = jobs.schedule()

@@ -68,6 +68,7 @@ class Env:
     log_level: str
     log_format: str
     query_tokens: bool
+    mcp_commands: dict[str, tuple[str, ...]]
 
 
 KNOWN: Final = frozenset(
@@ -109,6 +110,7 @@ KNOWN: Final = frozenset(
         "HUB_LOG_LEVEL",
         "HUB_LOG_FORMAT",
         "HUB_QUERY_TOKENS",
+        "HUB_MCP_COMMANDS",
     }
 )
 
@@ -157,6 +159,7 @@ def read(source: Mapping[str, str]) -> Env:
         log_level=_choice(source, "HUB_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_choice(source, "HUB_LOG_FORMAT", "console", ("console", "json")),
         query_tokens=_choice(source, "HUB_QUERY_TOKENS", "off", ("on", "off")) == "on",
+        mcp_commands=_commands(source, "HUB_MCP_COMMANDS"),
     )
 
 
@@ -265,6 +268,27 @@ def _networks(source: Mapping[str, str], name: str) -> tuple[Network, ...]:
         raise ImproperlyConfigured(
             f"{name} must list networks such as 10.0.0.0/8: {error}."
         ) from None
+
+
+def _commands(source: Mapping[str, str], name: str) -> dict[str, tuple[str, ...]]:
+    """Command lines by name, from JSON: `{"files": ["mcp-files", "/srv"]}`."""
+    try:
+        found = json.loads(source.get(name) or "{}")
+        lines = {str(key): tuple(map(_word, line)) for key, line in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        lines = {"": ()}
+    if not all(key and line for key, line in lines.items()):
+        raise ImproperlyConfigured(
+            f"{name} must be a JSON object of names with command lines, such as"
+            ' {"files": ["mcp-files", "/srv"]}.'
+        )
+    return lines
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _rate_limits(source: Mapping[str, str], environment: str) -> dict[str, int]:

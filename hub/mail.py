@@ -1,24 +1,30 @@
-"""The mail server of an organization: whose it is, and whether it takes mail."""
+"""The mail server of an organization: whose it is, whether it takes mail, and handing some in."""
 
 import smtplib
 import socket
 import ssl
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 
+from approvals.operations.mails import Letter
 from kernel.http import addresses
 from kernel.outbound import OutboundPolicy, is_public
 from preferences.errors import SecretUnreadable
+from preferences.selectors import values
 from preferences.selectors.values import Values
 
 log = structlog.get_logger(__name__)
-MOST_LINES: Final = 200
+MOST_LINES: Final = 400
+POST_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,30 @@ def server_of(preferences: Values) -> MailServer | None:
 
 def check(preferences: Values, *, seconds: float) -> str:
     """Say hello to the server, and log in where there is a user; sends no mail."""
+    return deliver(preferences, (), seconds=seconds)
+
+
+def post(organization_id: UUID, letters: Sequence[Letter]) -> bool:
+    """Hand in an organization's letters, if it has a server; whether that is no trouble.
+
+    A hook of `approvals.operations.mails`.
+    """
+    messages = []
+    for letter in letters:
+        message = EmailMessage()
+        message["To"], message["Subject"] = letter.to, letter.subject
+        message.set_content(letter.text)
+        messages.append(message)
+    found = deliver(values.read(organization_id=organization_id), messages, seconds=POST_SECONDS)
+    return found in {"ok", "not_configured"}
+
+
+def deliver(preferences: Values, messages: Sequence[EmailMessage], *, seconds: float) -> str:
+    """The same, and hand the messages in; those without a sender come from the hub's address.
+
+    `ok` says that the server took what it would; an address that it refuses keeps no other from
+    its mail.
+    """
     try:
         server = server_of(preferences)
         if server is None:
@@ -61,7 +91,7 @@ def check(preferences: Values, *, seconds: float) -> str:
             return "not_allowed"
         if _would_shout(server):
             return "not_encrypted"
-        _say_hello(server, address, seconds)
+        _visit(server, address, seconds, messages)
     except SecretUnreadable:
         return "secret_unreadable"
     except smtplib.SMTPAuthenticationError:
@@ -111,7 +141,9 @@ def _would_shout(server: MailServer) -> bool:
     return found is None or not policy.lists(found)
 
 
-def _say_hello(server: MailServer, address: str, seconds: float) -> None:
+def _visit(
+    server: MailServer, address: str, seconds: float, messages: Sequence[EmailMessage]
+) -> None:
     kind: type[Any] = _PinnedTls if server.security == "tls" else _Pinned
     with kind(server, address, seconds) as smtp:
         smtp.ehlo()
@@ -120,6 +152,17 @@ def _say_hello(server: MailServer, address: str, seconds: float) -> None:
             smtp.ehlo()
         if server.username:
             smtp.login(server.username, server.password)
+        for message in messages:
+            _hand_in(smtp, message)
+
+
+def _hand_in(smtp: smtplib.SMTP, message: EmailMessage) -> None:
+    if "From" not in message:
+        message["From"] = f"agent-hub@{urlsplit(settings.HUB_PUBLIC_URL).hostname or 'localhost'}"
+    try:
+        smtp.send_message(message)
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+        log.warning("hub.mail.recipient_refused", error=type(error).__name__)
 
 
 class _Lines:

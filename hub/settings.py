@@ -196,12 +196,17 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AgentKind": "agents.choices.AgentKind",
         "AgentStatus": "agents.choices.AgentStatus",
+        "AgentType": "agents.choices.AgentType",
+        "PublishedSource": "agents.choices.PublishedSource",
+        "PublishedStatus": "agents.choices.PublishedStatus",
+        "ResponseFormat": "agents.choices.ResponseFormat",
         "HostedKind": ["hosted"],
         "AutonomyLevel": "agents.choices.AutonomyLevel",
         "TaskStatus": "tasks.choices.TaskStatus",
         "TaskPriority": "tasks.choices.TaskPriority",
         "AttemptOutcome": "tasks.choices.AttemptOutcome",
         "ReasonCode": "tasks.choices.ReasonCode",
+        "RunStatus": "runs.choices.RunStatus",
         "ExecutionSource": "agents.choices.ExecutionSource",
         "ExecutionStatus": "agents.choices.ExecutionStatus",
         "StepKind": "agents.choices.StepKind",
@@ -212,8 +217,16 @@ SPECTACULAR_SETTINGS = {
         "ChainFault": "audit.choices.FAULTS",
         "HealthState": "hub.health_view.STATES",
         "BreakerState": "breakers.choices.BreakerState",
+        "BudgetScope": "cost.choices.BudgetScope",
+        "BudgetPeriod": "cost.choices.BudgetPeriod",
+        "ApprovalStatus": "approvals.choices.ApprovalStatus",
+        "ApprovalDecision": "approvals.choices.Decision",
+        "MemoryCategory": "memory.choices.MemoryCategory",
+        "LetterStatus": "dead_letters.choices.LetterStatus",
         "EnvironmentType": "projects.choices.EnvironmentType",
         "ProjectStatus": "projects.choices.ProjectStatus",
+        "SideEffect": "tools.choices.SideEffect",
+        "ToolSourceKind": "tools.choices.SourceKind",
         "SettingType": "preferences.choices.KINDS",
     },
     "POSTPROCESSING_HOOKS": [
@@ -265,6 +278,7 @@ HUB_WORKER_RUNS = env.worker_runs
 HUB_LEASE = timedelta(seconds=env.lease_seconds)
 HUB_DRAIN = timedelta(seconds=env.drain_seconds)
 HUB_QUERY_TOKENS = env.query_tokens
+HUB_MCP_COMMANDS = env.mcp_commands
 HUB_BOOTSTRAP = {
     "organization": env.organization,
     "email": env.admin_email,

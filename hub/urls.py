@@ -7,9 +7,12 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts import urls as accounts
+from agents import urls as agents
 from hub import health
 from hub.console import single_sign_on
 from hub.health_view import HealthViewSet
+from runs import urls as runs
+from tools import urls as tools
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
@@ -29,18 +32,22 @@ urlpatterns = [
     path("api/v1/", include("preferences.urls")),
     path("api/v1/", include("audit.urls")),
     path("", include(accounts.root_urlpatterns)),
+    path("", include(agents.root_urlpatterns)),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("agents.urls")),
     path("api/v1/", include("tasks.urls")),
     path("api/v1/", include("knowledge.urls")),
     path("api/v1/", include("projects.urls")),
     path("api/v1/", include("breakers.urls")),
+    path("api/v1/", include("cost.urls")),
     path("api/v1/", include("secrets_vault.urls")),
     path("api/v1/", include("approvals.urls")),
     path("api/v1/", include("tools.urls")),
+    path("", include(tools.root_urlpatterns)),
     path("api/v1/", include("memory.urls")),
     path("api/v1/", include("dead_letters.urls")),
     path("api/v1/", include("runs.urls")),
+    path("", include(runs.root_urlpatterns)),
     path("api/v1/", include("sso.urls")),
 ]
 handler400 = "hub.console.refusals.bad_request"

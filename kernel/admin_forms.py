@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 from django.core.exceptions import NON_FIELD_ERRORS
-from django.forms import CharField
+from django.forms import CharField, PasswordInput
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -20,6 +20,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from kernel import redaction
 from kernel.admin import Available, ConsoleAdmin
 from kernel.errors import DomainError
 
@@ -104,7 +105,23 @@ class DialogForm(FreshFactor, BaseDialogForm):  # type: ignore[misc]  # unfold s
         """Nothing passes that could not be done."""
         if self.obstacle is not None and self.is_hopeless:
             self.add_error(NON_FIELD_ERRORS, self.obstacle.detail)
+        self._refuse_secrets()
         return dict(self.cleaned_data)
+
+    def _refuse_secrets(self) -> None:
+        """What is typed into a field that shows it is stored in the clear."""
+        organization_id = getattr(self.request.user, "organization_id", None)
+        shown = {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if not isinstance(self.fields[name].widget, PasswordInput)
+        }
+        if organization_id is None or not shown:
+            return
+        try:
+            redaction.check(organization_id, shown)
+        except redaction.SecretInText as error:
+            self.refuse(error)
 
     def values(self) -> dict[str, Any]:
         """What was entered, for the operation."""

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import structlog
 
-REDACTED: Final = "[redacted]"
+from kernel import redaction
+
 NOISY: Final = ("httpx", "httpx2", "httpcore", "openai", "anthropic", "google_genai", "kombu")
 SECRET_WORDS: Final = ("password", "secret", "token", "authorization", "api_key", "cookie")
 
@@ -15,8 +16,13 @@ def redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutable
     """Blank every value whose key sounds like a secret; a last net, not a licence to log them."""
     for key in event:
         if any(word in key.lower() for word in SECRET_WORDS) and isinstance(event[key], str):
-            event[key] = REDACTED
+            event[key] = redaction.REDACTED
     return event
+
+
+def mask(_logger: Any, _name: str, line: str) -> str:
+    """Blank the secrets that this process has opened, in tracebacks too."""
+    return redaction.mask_opened(line)
 
 
 def configuration(*, level: str, style: str) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def configuration(*, level: str, style: str) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     *renderer,
+                    mask,
                 ],
                 "foreign_pre_chain": shared,
             }

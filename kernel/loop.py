@@ -7,11 +7,11 @@ hand over (`docs/decisions/0002`), so a run never holds one of them.
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import structlog
 from django.db import connections
@@ -23,6 +23,10 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 DATABASE_THREADS: Final = 8
+Closing: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+# What the process's loop closes at its end: connections that are kept open.
+CLOSING: Final[list[Closing]] = []
+CLOSING_SECONDS: Final = 5
 
 _lock = threading.Lock()
 _running: "Loop | None" = None
@@ -31,8 +35,10 @@ _running: "Loop | None" = None
 class Loop:
     """An event loop in a background thread, and the threads that speak to the database for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, closing: Sequence[Closing] = ()) -> None:
+        """`closing` is awaited before it ends, after what ran on it."""
         self._loop = asyncio.new_event_loop()
+        self._closing = closing
         self._connections: list[BaseDatabaseWrapper] = []
         self._database = ThreadPoolExecutor(
             DATABASE_THREADS,
@@ -70,6 +76,7 @@ class Loop:
     def stop(self, *, timeout: float) -> bool:
         """Wait up to `timeout` seconds for what runs, then cancel the rest; True if all ended."""
         done = asyncio.run_coroutine_threadsafe(self._drain(timeout), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._ending = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
@@ -108,13 +115,23 @@ class Loop:
             await asyncio.wait(late, timeout=5)
         return not late
 
+    async def _close(self) -> None:
+        closing = [asyncio.ensure_future(close()) for close in self._closing]
+        if not closing:
+            return
+        done, late = await asyncio.wait(closing, timeout=CLOSING_SECONDS)
+        for task in late:
+            task.cancel()
+        for error in filter(None, (task.exception() for task in done)):
+            log.error("kernel.loop.close_failed", exc_info=error)
+
 
 def get() -> Loop:
     """The process's loop, started on first use."""
     global _running  # noqa: PLW0603 - one per process is the point
     with _lock:
         if _running is None:
-            _running = Loop()
+            _running = Loop(CLOSING)
         return _running
 
 

@@ -157,6 +157,16 @@ def sync_client(
     )
 
 
+async def pinned_addresses(policy: OutboundPolicy, url: httpx.URL) -> list[Address]:
+    """Where `url` may be reached, for a client of another library that connects there itself.
+
+    Raises OutboundRefused or OutboundFailed.
+    """
+    host, port = _target(url)
+    found = await asyncio.get_running_loop().run_in_executor(None, _resolve, host, port)
+    return _permitted(policy, url, found)
+
+
 async def fetch_async(
     client: httpx.AsyncClient,
     method: str,
@@ -229,9 +239,7 @@ class GuardedAsyncTransport(httpx.AsyncBaseTransport):
         self._inner = httpx.AsyncHTTPTransport(verify=_tls_context(), limits=_one_call_each())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        host, port = _target(request.url)
-        found = await asyncio.get_running_loop().run_in_executor(None, _resolve, host, port)
-        pinned = _pinned(request, _permitted(self._policy, request.url, found))
+        pinned = _pinned(request, await pinned_addresses(self._policy, request.url))
         for attempt in pinned[:-1]:
             try:
                 return await self._inner.handle_async_request(attempt)

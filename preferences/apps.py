@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from kernel import permissions
+from kernel import permissions, redaction
 from preferences.choices import PERMISSIONS
 
 
@@ -12,5 +12,8 @@ class PreferencesConfig(AppConfig):
     name = "preferences"
 
     def ready(self) -> None:
-        """Fill the permission catalogue."""
+        """Fill the permission catalogue; say by what secret settings are recognised."""
         permissions.register(*PERMISSIONS)
+        from preferences.selectors import values  # noqa: PLC0415 - models must be loaded first
+
+        redaction.SOURCES.append(values.list_marks)

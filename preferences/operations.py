@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from audit import operations as audit
-from kernel import sealing
+from kernel import redaction, sealing
 from kernel.actors import Actor
 from kernel.errors import Invalid
 from preferences.choices import Setting, catalogue
@@ -63,6 +63,8 @@ def change(
     UnknownSetting, Invalid whose fields are the keys, and StepUpLockOut.
     """
     asked = _parsed(values)
+    shown = {key: value for key, value in asked.items() if not catalogue()[key].secret}
+    redaction.check(organization_id, shown)
     for check in CHECKS:
         check(organization_id, asked)
     _lock(organization_id)
@@ -75,6 +77,8 @@ def change(
     for key in changed:
         _store(organization_id, catalogue()[key], asked[key], now)
     keys = frozenset(changed)
+    if any(catalogue()[key].secret for key in keys):
+        redaction.forget(organization_id=organization_id)
     for guard in GUARDS:
         guard(
             Change(

@@ -34,6 +34,8 @@ class SettingsViewSet(HubViewSet):
         "bulk_update": (UnknownSetting, StepUpLockOut),
     }
     detail = False
+    # Which of them are for secrets only the catalogue knows: the operation looks at the others.
+    secret_fields: ClassVar = frozenset({"value", "settings"})
 
     @extend_schema(responses={200: SettingsOutput}, operation_id="setting_list")
     def retrieve(self, request: Request) -> Response:

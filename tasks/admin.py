@@ -44,6 +44,7 @@ class TaskAdmin(ConsoleAdmin):
         status_column(),
         status_column("priority"),
         column("agent", lambda task: task.agent or display.NOTHING),
+        "source",
         column("attempts", lambda task: task.attempt_count),
         column("tokens", lambda task: f"{task.cost_tokens:,}"),
         money_column(),
@@ -51,7 +52,7 @@ class TaskAdmin(ConsoleAdmin):
         time_column("created_at", "created"),
         "short_id",
     )
-    list_filter: ClassVar = ("status", "priority", "created_at")
+    list_filter: ClassVar = ("status", "priority", "source", "created_at")
     list_select_related: ClassVar = ("agent",)
     search_fields: ClassVar = ("title",)
     search_help_text = "A part of the title, or an id"
@@ -67,6 +68,9 @@ class TaskAdmin(ConsoleAdmin):
                     column("description", lambda task: task.description, display.text_block),
                     column("instructions", lambda task: task.instructions, display.text_block),
                     column("required tools", lambda task: task.required_tools, display.words),
+                    column(
+                        "output schema", lambda task: task.output_schema, display.structure_block
+                    ),
                     column("metadata", lambda task: task.metadata, display.structure_block),
                 ),
             },
@@ -94,7 +98,9 @@ class TaskAdmin(ConsoleAdmin):
                 "fields": (
                     "whole_id",
                     "api_link",
+                    "source",
                     "assigned_by",
+                    "conversation_id",
                     "parent_task",
                     column("output files", lambda task: task.output_files, display.structure_block),
                     exact_time("created_at"),

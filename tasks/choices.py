@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db.models import IntegerChoices, TextChoices
 
+from agents.choices import ExecutionSource
 from kernel.permissions import Permission
 
 
@@ -61,10 +62,13 @@ class ReasonCode(TextChoices):
     WAITING_FOR_AGENT = "waiting_for_agent", "Waiting for agent"
     AGENT_LACKS_TOOLS = "agent_lacks_tools", "Agent lacks tools"
     AGENT_STOPPED = "agent_stopped", "Agent stopped"
+    AGENT_DISABLED = "agent_disabled", "Agent disabled"
     AGENT_DELETED = "agent_deleted", "Agent deleted"
     AGENT_AT_LIMIT = "agent_at_limit", "Agent at limit"
     WAITING_FOR_RETRY = "waiting_for_retry", "Waiting for retry"
     BREAKER_OPEN = "breaker_open", "Breaker open"
+    BUDGET_EXHAUSTED = "budget_exhausted", "Budget exhausted"
+    WAITING_FOR_APPROVAL = "waiting_for_approval", "Waiting for approval"
     DEADLINE = "deadline", "Deadline"
     WAITING_FOR_WORKER = "waiting_for_worker", "Waiting for worker"
     NO_WORKER = "no_worker", "No worker"
@@ -81,6 +85,8 @@ OPEN: Final = frozenset(
         TaskStatus.REVIEW,
     }
 )
+# Direct runs (`runs`): their door waits for the end.
+AWAITED: Final = frozenset({ExecutionSource.REST, ExecutionSource.SSE})
 WAITING: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED})
 
 # From each status, where a person may send a task; only the hub itself fails one that waits, when

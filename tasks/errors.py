@@ -31,6 +31,13 @@ class RetriesExhausted(Conflict):
     message = "The task has no retries left. Create it anew, with a higher `max_retries`."
 
 
+class TaskNotFailed(Conflict):
+    """Only a failed task begins anew."""
+
+    code = "task.not_failed"
+    message = "The task has not failed, so it cannot begin anew."
+
+
 class TaskFixed(Conflict):
     """What a running or ended task is about does not change any more."""
 

@@ -2,16 +2,18 @@
 
 from django_filters import rest_framework as filters
 
+from agents.choices import ExecutionSource
 from tasks.choices import TaskPriority, TaskStatus
 from tasks.models import Task
 
 
 class TaskFilter(filters.FilterSet):
-    """`?status_filter=&priority=&agent_id=`."""
+    """`?status_filter=&priority=&agent_id=&source=`."""
 
     status_filter = filters.ChoiceFilter(field_name="status", choices=TaskStatus.choices)
     priority = filters.ChoiceFilter(choices=TaskPriority.choices)
     agent_id = filters.UUIDFilter(field_name="agent_id")
+    source = filters.ChoiceFilter(choices=ExecutionSource.choices)
 
     class Meta:
         model = Task

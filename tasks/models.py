@@ -4,8 +4,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from accounts.models import TenantRow
+from agents.choices import ExecutionSource
 from agents.models import Agent, AgentVersion
-from tasks.choices import AttemptOutcome, PriorityRank, TaskPriority, TaskStatus
+from tasks.choices import AWAITED, AttemptOutcome, PriorityRank, TaskPriority, TaskStatus
 
 
 class Task(TenantRow):
@@ -52,6 +53,16 @@ class Task(TenantRow):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     # The execution from whose last step the next attempt goes on; null: from the beginning.
     resumes_execution_id = models.UUIDField(null=True, blank=True)
+    # Which door it came through; somebody waits for one that did not come for the queue.
+    source = models.CharField(
+        max_length=16,
+        choices=ExecutionSource,
+        default=ExecutionSource.QUEUE,
+        db_default=ExecutionSource.QUEUE,
+    )
+    user_id = models.UUIDField(null=True, blank=True)
+    output_schema = models.JSONField(null=True, blank=True)
+    conversation_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
         indexes = [
@@ -86,14 +97,44 @@ class Task(TenantRow):
                 & models.Q(deadline__isnull=False),
                 name="task_deadline",
             ),
+            # How many an organization has under way of those that somebody waits for.
+            models.Index(
+                fields=["organization"],
+                condition=models.Q(source__in=["rest", "sse"])
+                & models.Q(status__in=["assigned", "in_progress"]),
+                name="task_awaited",
+            ),
+            models.Index(
+                fields=["conversation_id"],
+                condition=models.Q(conversation_id__isnull=False),
+                name="task_conversation",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for its answer: not tried again, and ended by its deadline."""
+        return self.source in AWAITED
+
+    def wait_for_person(self) -> None:
+        """Put it up for review. Who decides may take days, so an awaited run has no end then."""
+        self.status = TaskStatus.REVIEW
+        if self.is_awaited:
+            self.deadline = None
+
+    @property
+    def losses_allowed(self) -> int:
+        """How often its worker may go silent; an awaited run has no retries, but outlives one."""
+        return max(self.max_retries, int(self.is_awaited))
+
+    @property
     def prompt(self) -> str:
-        """What the agent is told."""
+        """What the agent is told; an awaited run's title is the hub's words, not the caller's."""
+        if self.is_awaited:
+            return self.description
         parts = [self.title, self.description, self.instructions]
         return "\n\n".join(part for part in parts if part)
 

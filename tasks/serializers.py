@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
-import orjson
 from django.urls import reverse
 from rest_framework import serializers
 
 from agents.choices import ExecutionStatus
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import Metadata, RowOutput
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
 from tasks.models import Task
 from tasks.selectors.explanations import Reason
@@ -15,42 +14,15 @@ from tasks.selectors.tasks import find_next_attempt
 
 TEXT_LIMIT: Final = 200_000
 BULK_LIMIT: Final = 1000
-METADATA_LIMIT: Final = 64_000
 CONSOLE_PAGES: Final = {
     "agent": "admin:agents_agent_change",
+    "approval": "admin:approvals_approval_change",
     "breaker": "admin:breakers_circuitbreaker_change",
+    "budget": "admin:cost_budget_change",
     "execution": "admin:agents_agentexecution_change",
+    "override": "admin:agents_agentoverride_change",
     "task": "admin:tasks_task_change",
 }
-METADATA_DEPTH: Final = 50  # orjson writes 254 levels, and pages add some of their own
-
-
-class Metadata(serializers.DictField):
-    """A JSON object of the caller's own, at most 64 KB."""
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """The object, if it fits and PostgreSQL can hold it."""
-        value: dict[str, Any] = super().to_internal_value(data)
-        if _is_deep(value, METADATA_DEPTH):
-            raise serializers.ValidationError(f"Nest at most {METADATA_DEPTH} levels.")
-        if len(orjson.dumps(value)) > METADATA_LIMIT:
-            raise serializers.ValidationError("Send at most 64 KB.", code="max_length")
-        if _holds_nul(value):
-            raise serializers.ValidationError("Null characters are not allowed.")
-        return value
-
-
-def _is_deep(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_is_deep(item, levels - 1) for item in inner)
-
-
-def _holds_nul(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(_holds_nul(item) for item in value)
-    return isinstance(value, str) and "\x00" in value
 
 
 class TaskInput(serializers.Serializer[Any]):
@@ -115,6 +87,10 @@ class TaskOutput(RowOutput[Task]):
             "status",
             "agent_id",
             "assigned_by",
+            "source",
+            "user_id",
+            "conversation_id",
+            "output_schema",
             "workflow_id",
             "parent_task_id",
             "required_tools",

@@ -1,66 +1,10 @@
-"""One random stamp for each organization: it changes with whatever decides who its callers are.
+"""One random stamp for each organization: it changes with whatever decides who its callers are."""
 
-A process that remembers a caller also remembers the stamp that it read *before* the rows. As long
-as Redis gives the same stamp, no operation has committed a change since.
-"""
+from typing import Final
 
-import secrets
-import time
-from dataclasses import dataclass
-from typing import Final, cast
-from uuid import UUID
+from kernel import stamps
 
-import structlog
-from redis.exceptions import RedisError
-
-from kernel import redis_client
-
-log = structlog.get_logger(__name__)
-KEPT_SECONDS: Final = 24 * 3600
-# Asking the database instead costs a few milliseconds: no request waits longer for Redis.
-TIMEOUT_SECONDS: Final = 0.3
-SILENCE_SECONDS: Final = 3.0
-
-
-@dataclass(slots=True)
-class _Silence:
-    """Until when (monotonic seconds) this process does not ask Redis."""
-
-    until: float = 0.0
-
-
-_silence = _Silence()
-
-
-def read(*, organization_id: UUID) -> bytes | None:
-    """The present stamp, made if there is none; None while Redis does not answer."""
-    if time.monotonic() < _silence.until:
-        return None
-    redis = redis_client.client(timeout_seconds=TIMEOUT_SECONDS)
-    key = _key(organization_id)
-    try:
-        stamp = redis.get(key)
-        if stamp is None:
-            redis.set(key, secrets.token_bytes(16), nx=True, ex=KEPT_SECONDS)
-            stamp = redis.get(key)
-    except RedisError as error:
-        log.warning("accounts.stamp.not_read", error=type(error).__name__)
-        _silence.until = time.monotonic() + SILENCE_SECONDS
-        return None
-    return cast("bytes | None", stamp)  # its other kind is for clients that decode
-
-
-def renew(*, organization_id: UUID) -> None:
-    """Make every process read the organization's callers anew; call it after the commit.
-
-    If Redis does not answer, they do so when what they remember is too old (`operations.callers`).
-    """
-    try:
-        # The next reader makes another one, and a random one never comes back.
-        redis_client.client().delete(_key(organization_id))
-    except RedisError as error:
-        log.warning("accounts.stamp.not_renewed", error=type(error).__name__)
-
-
-def _key(organization_id: UUID) -> str:
-    return f"hub:callers:{organization_id}"
+_stamps: Final = stamps.Stamps("callers")
+_silence: Final = stamps.silence
+read: Final = _stamps.read
+renew: Final = _stamps.renew

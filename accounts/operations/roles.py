@@ -6,9 +6,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 
 from accounts.choices import SECURITY, UserRole
-from accounts.errors import RoleNameTaken, SystemRole
+from accounts.errors import RoleInUse, RoleNameTaken, SystemRole
 from accounts.models import Organization, Role, User
 from accounts.operations import callers, guards
 from accounts.operations.people import differing
@@ -19,8 +20,14 @@ from kernel.errors import Invalid, NotFound
 
 # Contract 002 A4; the three of 003 follow from the catalogue (contract decisions 9).
 NAMED: Final = {
-    "approver": ("Approves access requests.", frozenset({"secret.approve", "audit.read"})),
-    "developer": ("Asks for access.", frozenset({"secret.request", "audit.read"})),
+    "approver": (
+        "Approves access requests.",
+        frozenset({"secret.approve", "audit.read", "approval.read", "approval.decide"}),
+    ),
+    "developer": (
+        "Asks for access.",
+        frozenset({"secret.request", "audit.read", "approval.read", "approval.request"}),
+    ),
 }
 DESCRIPTIONS: Final = {
     UserRole.ADMIN: "Everything.",
@@ -103,7 +110,8 @@ def delete_role(
 ) -> None:
     """Delete a role; whoever held it, for everything or for a scope, holds it no more.
 
-    Raises NotFound, SystemRole, LastHolder, or Escalation if it permits what the giver lacks.
+    Raises NotFound, SystemRole, LastHolder, Escalation if it permits what the giver lacks, or
+    RoleInUse while something else than an assignment names it.
     """
     with guards.changing_rights(organization_id=organization_id):
         role = _get(organization_id, role_id)
@@ -119,7 +127,7 @@ def delete_role(
             "holders": holders[:MOST_NAMED],
         }
         _record(role, "role.delete", actor, now, details)
-        role.delete()
+        _delete(role)
 
 
 @transaction.atomic
@@ -199,6 +207,14 @@ def _get(organization_id: UUID, role_id: UUID) -> Role:
     if role is None:
         raise NotFound
     return role
+
+
+def _delete(role: Role) -> None:
+    try:
+        with transaction.atomic():
+            role.delete()
+    except ProtectedError:
+        raise RoleInUse from None
 
 
 def _save(role: Role, **options: Any) -> None:

@@ -15,6 +15,7 @@ from accounts.errors import (
     AlreadyGranted,
     Escalation,
     LastHolder,
+    RoleInUse,
     RoleNameTaken,
     SystemRole,
 )
@@ -78,7 +79,7 @@ class RoleViewSet(HubViewSet):
         "create": (RoleNameTaken, Escalation),
         "partial_update": (RoleNameTaken, SystemRole, Escalation, LastHolder),
         "set_permissions": (Escalation, LastHolder),
-        "destroy": (SystemRole, Escalation, LastHolder),
+        "destroy": (SystemRole, RoleInUse, Escalation, LastHolder),
     }
 
     def find_subject(self, subject_id: UUID) -> Role:

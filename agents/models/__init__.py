@@ -1,6 +1,15 @@
-"""State of agents: the registry, their versions, their executions."""
+"""State of agents: the registry, their versions and overrides, their executions."""
 
 from agents.models.agent import Agent, AgentVersion
-from agents.models.execution import AgentExecution, ExecutionStep
+from agents.models.execution import AgentExecution, ExecutionStep, StepOutput
+from agents.models.override import AgentOverride, AgentOverrideRevision
 
-__all__ = ["Agent", "AgentExecution", "AgentVersion", "ExecutionStep"]
+__all__ = [
+    "Agent",
+    "AgentExecution",
+    "AgentOverride",
+    "AgentOverrideRevision",
+    "AgentVersion",
+    "ExecutionStep",
+    "StepOutput",
+]

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import TenantRow
-from agents.choices import AgentKind, AgentStatus, AutonomyLevel
+from agents.choices import AgentKind, AgentStatus, AgentType, AutonomyLevel
 from kernel.models import SoftDeleted
 
 
@@ -17,6 +17,9 @@ class Agent(TenantRow, SoftDeleted):
     name = models.CharField(max_length=255)
     description = models.TextField(blank=True)
     kind = models.CharField(max_length=16, choices=AgentKind, default=AgentKind.HOSTED)
+    agent_type = models.CharField(
+        max_length=16, choices=AgentType, default=AgentType.DYNAMIC, db_default=AgentType.DYNAMIC
+    )
     role = models.CharField(max_length=64, default="general")
     email = models.EmailField(blank=True)
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
@@ -90,6 +93,10 @@ class AgentVersion(TenantRow):
         max_length=16, choices=AutonomyLevel, default=AutonomyLevel.AUTONOMOUS
     )
     risk_rules = models.JSONField(default=dict, blank=True)
+    # `provider:model`, tried in this order when the first model cannot be called.
+    fallback_models = ArrayField(
+        models.CharField(max_length=161), default=list, db_default=[], blank=True
+    )
     created_by = models.CharField(max_length=255, blank=True)
 
     class Meta:
@@ -127,4 +134,5 @@ CONFIGURATION = (
     "memory_limit_mb",
     "autonomy_level",
     "risk_rules",
+    "fallback_models",
 )

@@ -24,6 +24,10 @@ class AgentExecution(TenantRow):
     resumed_from = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    conversation_id = models.UUIDField(null=True, blank=True)
+    output_schema = models.JSONField(null=True, blank=True)
+    # The budget or the approval for want of which the run stopped.
+    held_by = models.UUIDField(null=True, blank=True)
     status = models.CharField(
         max_length=16, choices=ExecutionStatus, default=ExecutionStatus.RUNNING
     )
@@ -43,6 +47,11 @@ class AgentExecution(TenantRow):
             # Down to the id: what is claimed in one batch shares its instant.
             models.Index(fields=["organization", "-created_at", "-id"], name="execution_newest"),
             models.Index(fields=["task_id"], name="execution_task"),
+            models.Index(
+                fields=["conversation_id", "-created_at"],
+                condition=models.Q(conversation_id__isnull=False),
+                name="execution_conversation",
+            ),
             models.Index(fields=["agent", "-created_at", "-id"], name="execution_agent"),
         ]
 
@@ -62,6 +71,8 @@ class ExecutionStep(TenantRow):
     call_id = models.CharField(max_length=255, blank=True)
     arguments = models.JSONField(null=True, blank=True)
     result = models.JSONField(null=True, blank=True)
+    # The model was given a part of the result: all of it is in StepOutput.
+    is_cut = models.BooleanField(default=False, db_default=False)
     error = models.TextField(blank=True)
     # The message as the runtime's log takes it back (`RunSpec.log`).
     message = models.JSONField(null=True, blank=True)
@@ -89,3 +100,13 @@ class ExecutionStep(TenantRow):
     def shown_result(self) -> str:
         """The result as indented JSON."""
         return json.dumps(self.result, indent=2, ensure_ascii=False)
+
+
+class StepOutput(TenantRow):
+    """The whole output of a tool call, as text, when the model was given a part of it."""
+
+    step = models.OneToOneField(ExecutionStep, models.CASCADE, related_name="whole_output")
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return f"output of step {self.step_id}"

@@ -1,29 +1,61 @@
 """What agents of this hub can use: tools and providers. Filled by `AppConfig.ready`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 
 from agents.operations.llm_settings import KEYED, key_setting
 from agents.runtime import builtin
-from agents.runtime.providers import ProviderSettings, available, default_model
+from agents.runtime.providers import (
+    DEMO,
+    ProviderSettings,
+    available,
+    default_model,
+    is_available,
+    refusal,
+)
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool, ToolRegistry
 from kernel import loop
+from kernel.fingerprints import Hasher, Mark
 from kernel.outbound import OutboundPolicy
 from knowledge import selectors as knowledge
 from preferences.selectors.values import Values
+from tools import selectors as tool_rows
+from tools.operations.builtins import BUILTINS, BuiltIn
 
 TOOLS: Final = ToolRegistry()
+# Answers within the hub: no key, no breaker.
+OFFLINE: Final = DEMO
 
 
 def register_tools(tools: Iterable[Tool]) -> None:
-    """The typed hook by which apps contribute tools; raises ValueError for a taken name."""
+    """The typed hook by which apps contribute tools; raises ValueError for a taken name.
+
+    Each is in the catalogue of every organization, which can set a policy for it.
+    """
     for tool in tools:
         TOOLS.add(tool)
+        BUILTINS[tool.name] = BuiltIn(
+            name=tool.name,
+            description=tool.description,
+            parameters=tool.parameters,
+            side_effect=tool.side_effect,
+            is_idempotent=tool.idempotent,
+            timeout_seconds=tool.timeout_seconds,
+        )
+
+
+def missing_tools(*, organization_id: UUID, names: Iterable[str]) -> list[str]:
+    """Those of `names` that neither the hub nor the organization's sources have, in order."""
+    if missing := TOOLS.missing(names):
+        known = tool_rows.find_names(organization_id=organization_id, names=missing)
+        return [name for name in missing if name not in known]
+    return []
 
 
 def builtin_tools() -> list[Tool]:
@@ -61,6 +93,12 @@ def providers() -> dict[str, ProviderSettings]:
     }
 
 
+def list_marks(_organization_id: UUID, hasher: Hasher) -> Iterator[Mark]:
+    """By which the hub's own provider keys are recognised in anybody's texts."""
+    for found in settings.HUB_PROVIDERS.values():
+        yield from hasher.marks_of(found.api_key)
+
+
 def providers_of(preferences: Values) -> dict[str, ProviderSettings]:
     """The same as an organization reaches them: under its own keys where it has some.
 
@@ -73,6 +111,17 @@ def providers_of(preferences: Values) -> dict[str, ProviderSettings]:
                 found.get(name, ProviderSettings()), api_key=preferences[key_setting(name)]
             )
     return found
+
+
+def usable_providers(names: Iterable[str], preferences: Values) -> list[str]:
+    """Those of `names` that an organization can call now."""
+    settings = providers_of(preferences)
+    return [name for name in names if is_available(name, settings)]
+
+
+def provider_refusal(provider: str, preferences: Values) -> str:
+    """Why an organization cannot call a provider, as a sentence; empty if it can."""
+    return refusal(provider, providers_of(preferences))
 
 
 def preferred_provider(preferences: Values) -> str:

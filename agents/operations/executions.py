@@ -12,9 +12,11 @@ from django.db.models import Count, F, Q, Sum
 
 from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
 from agents.errors import RunWithoutLease
-from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
+from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep, StepOutput
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from cost import operations as cost
+from cost.models import UsageRecord
+from cost.operations import reservations
 from kernel import batches, ids
 
 CLOSED: Final = (
@@ -27,6 +29,7 @@ CLOSED: Final = (
     "output_tokens",
     "cost_usd",
     "duration_ms",
+    "held_by",
     "finished_at",
     "updated_at",
 )
@@ -45,6 +48,8 @@ class Opening:
     user_id: UUID | None = None
     resumed_from_id: UUID | None = None
     source: ExecutionSource = ExecutionSource.QUEUE
+    conversation_id: UUID | None = None
+    output_schema: Mapping[str, Any] | None = None
 
 
 def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[AgentExecution]:
@@ -63,6 +68,8 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             attempt_id=opening.attempt_id,
             user_id=opening.user_id,
             resumed_from_id=opening.resumed_from_id,
+            conversation_id=opening.conversation_id,
+            output_schema=opening.output_schema,
             input=opening.input,
         )
         for opening in openings
@@ -71,23 +78,28 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
     return opened
 
 
-@transaction.atomic
 def record_turn(
     *, execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime
 ) -> ExecutionStep:
-    """Journal one model answer and book its tokens. Raises RunWithoutLease once it is closed."""
-    _lock_running(execution)
-    usage = cost.record_usage(
-        organization_id=execution.organization_id,
-        provider=turn.provider,
-        model=turn.model,
-        usage=turn.usage,
-        execution_id=execution.pk,
-        ordinal=ordinal,
-        agent_id=execution.agent_id,
-        task_id=execution.task_id,
-        now=now,
-    )
+    """Journal one model answer and book its tokens.
+
+    Raises RunWithoutLease once the run is closed; an answer that came late is booked all the same,
+    because it was paid for.
+    """
+    try:
+        return _record_turn(execution, ordinal, turn, now)
+    except RunWithoutLease:
+        with transaction.atomic():
+            _book(execution, ordinal, turn, now)
+        raise
+
+
+@transaction.atomic
+def _record_turn(
+    execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime
+) -> ExecutionStep:
+    lock_running(execution)
+    usage = _book(execution, ordinal, turn, now)
     return ExecutionStep.objects.create(
         organization_id=execution.organization_id,
         execution=execution,
@@ -106,23 +118,56 @@ def record_turn(
     )
 
 
+def _book(execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime) -> UsageRecord:
+    return cost.record_usage(
+        organization_id=execution.organization_id,
+        provider=turn.provider,
+        model=turn.model,
+        usage=turn.usage,
+        execution_id=execution.pk,
+        ordinal=ordinal,
+        agent_id=execution.agent_id,
+        task_id=execution.task_id,
+        user_id=execution.user_id,
+        now=now,
+    )
+
+
 @transaction.atomic
 def record_tool_call(
     *, execution: AgentExecution, ordinal: int, call: ToolCall, now: datetime
 ) -> ExecutionStep:
     """Journal a tool call before it is made. Raises RunWithoutLease once the run is closed."""
-    _lock_running(execution)
+    lock_running(execution)
+    return add_call(execution, ordinal, call, now)
+
+
+@transaction.atomic
+def record_refusal(
+    *, execution: AgentExecution, ordinal: int, call: ToolCall, result: ToolResult, now: datetime
+) -> ExecutionStep:
+    """Journal a call that was not made, with what the model is told, in one: a step that only
+    started would be one of unknown outcome. Raises RunWithoutLease once the run is closed."""
+    lock_running(execution)
+    outcome = {"status": StepStatus.FAILED, "error": result.error or "", "message": result.message}
+    return add_call(execution, ordinal, call, now, **outcome)
+
+
+def add_call(
+    execution: AgentExecution, ordinal: int, call: ToolCall, now: datetime, **outcome: Any
+) -> ExecutionStep:
+    """The step of a call, in the caller's transaction, which has locked the running execution."""
     return ExecutionStep.objects.create(
         organization_id=execution.organization_id,
         execution=execution,
         ordinal=ordinal,
         kind=StepKind.TOOL_CALL,
-        status=StepStatus.STARTED,
         tool=call.tool[:128],
         call_id=call.id[:255],
         arguments=call.arguments,
         created_at=now,
         updated_at=now,
+        **{"status": StepStatus.STARTED, **outcome},
     )
 
 
@@ -131,26 +176,39 @@ def record_tool_result(
     *, execution: AgentExecution, step_id: UUID, result: ToolResult, now: datetime
 ) -> None:
     """Journal a tool's outcome on the step of its call. Raises RunWithoutLease when closed."""
-    _lock_running(execution)
-    ExecutionStep.objects.filter(pk=step_id, execution=execution, status=StepStatus.STARTED).update(
+    lock_running(execution)
+    written = ExecutionStep.objects.filter(
+        pk=step_id, execution=execution, status=StepStatus.STARTED
+    ).update(
         status=StepStatus.FAILED if result.error else StepStatus.DONE,
         result=result.result,
+        is_cut=bool(result.whole),
         error=result.error or "",
         message=result.message,
         duration_ms=result.duration_ms,
         updated_at=now,
     )
+    if written and result.whole:
+        StepOutput.objects.create(
+            organization_id=execution.organization_id,
+            step_id=step_id,
+            text=result.whole,
+            created_at=now,
+            updated_at=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended; `error` is a sentence for people, empty after success."""
+    """How a run ended; `error` is a sentence for people, empty after success, and `held_by` the
+    budget or the approval for want of which it stopped."""
 
     status: ExecutionStatus
     output: str = ""
     error: str = ""
     error_kind: str = ""
     duration_ms: int = 0
+    held_by: UUID | None = None
 
 
 def close_execution(*, execution_id: UUID, ending: Ending, now: datetime) -> AgentExecution | None:
@@ -175,11 +233,13 @@ def close_executions(
         execution.status = ending.status
         execution.output = ending.output
         execution.error, execution.error_kind = ending.error, ending.error_kind
+        execution.held_by = ending.held_by
         execution.tool_calls, execution.cost_usd = used["calls"], used["cost"]
         execution.input_tokens, execution.output_tokens = used["input"], used["output"]
         execution.duration_ms = ending.duration_ms
         execution.finished_at = execution.updated_at = now
     batches.update(list(closed.values()), CLOSED)
+    reservations.release_executions(list(closed))
     return closed
 
 
@@ -223,8 +283,9 @@ def _spent(execution_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     }
 
 
-def _lock_running(execution: AgentExecution) -> None:
-    """A closed execution takes no more steps: its worker lost the lease or was told to stop."""
+def lock_running(execution: AgentExecution) -> None:
+    """Raises RunWithoutLease for a closed execution: it takes no more steps, because its worker
+    lost the lease or was told to stop."""
     running = AgentExecution.objects.select_for_update(no_key=True).filter(
         pk=execution.pk, status=ExecutionStatus.RUNNING
     )

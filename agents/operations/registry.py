@@ -9,8 +9,14 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from agents.choices import AgentStatus
-from agents.errors import AgentHasRunningTasks, AgentNameTaken, AgentNotFound
+from agents import selectors
+from agents.choices import AgentStatus, AgentType
+from agents.errors import (
+    AgentHasRunningTasks,
+    AgentIsOverridden,
+    AgentNameTaken,
+    AgentNotFound,
+)
 from agents.models import Agent, AgentVersion
 from agents.models.agent import CONFIGURATION
 from agents.operations import catalogue
@@ -50,13 +56,14 @@ def create_agent(
     Raises AgentNameTaken, or Invalid for an unknown provider or tool.
     """
     configuration = _configuration(values, organization_id)
-    _check(configuration)
+    _check(configuration, organization_id)
     agent = Agent(
         organization_id=organization_id,
+        agent_type=AgentType.DESIGN if actor.type == "system" else AgentType.DYNAMIC,
         **{k: v for k, v in values.items() if k not in CONFIGURATION},
     )
     _write_named(agent, force_insert=True)
-    _new_version(agent, configuration, actor)
+    add_version(agent, configuration, actor)
     _record(agent, "agent.create", actor, now, {"name": agent.name})
     return agent
 
@@ -72,22 +79,23 @@ def update_agent(
 ) -> Agent:
     """Change an agent. A changed configuration makes a new version; runs in flight keep theirs.
 
-    Raises AgentNotFound, AgentNameTaken, or Invalid.
+    Raises AgentNotFound, AgentNameTaken, AgentIsOverridden, or Invalid.
     """
     agent = lock_agent(organization_id=organization_id, agent_id=agent_id)
-    version = _version(agent)
+    _check_name(agent, values.get("name", agent.name))
+    version = version_of(agent)
     asked = _configuration(values, organization_id)
     changed = {k: v for k, v in asked.items() if getattr(version, k) != v}
     if changed:
-        _check(changed)
-        _new_version(agent, {**version.configuration(), **changed}, actor)
+        _check(changed, organization_id)
+        add_version(agent, {**version.configuration(), **changed}, actor)
     plain = {k: v for k, v in values.items() if k not in CONFIGURATION and getattr(agent, k) != v}
     for name, value in plain.items():
         setattr(agent, name, value)
     if changed or plain:
         agent.updated_at = now
         _write_named(agent, update_fields=[*plain, "updated_at"])
-        details = {"fields": sorted({**changed, **plain}), "version": _version(agent).number}
+        details = {"fields": sorted({**changed, **plain}), "version": version_of(agent).number}
         _record(agent, "agent.update", actor, now, details)
     return agent
 
@@ -151,6 +159,26 @@ def lock_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
     return agent
 
 
+def add_version(agent: Agent, configuration: Mapping[str, Any], actor: Actor) -> None:
+    """Give a locked agent its next version, in the caller's transaction."""
+    last = agent.current_version.number if agent.current_version else 0
+    agent.current_version = AgentVersion.objects.create(
+        organization_id=agent.organization_id,
+        agent=agent,
+        number=last + 1,
+        created_by=actor.label,
+        **configuration,
+    )
+    agent.save(update_fields=["current_version"])
+
+
+def version_of(agent: Agent) -> AgentVersion:
+    """The version that an agent has now; each has one."""
+    if agent.current_version is None:
+        raise LookupError(f"Agent {agent.pk} has no version.")
+    return agent.current_version
+
+
 def load_versions(version_ids: Collection[UUID | None]) -> dict[UUID | None, AgentVersion]:
     """Versions by id. They never change, so a process reads each of them once."""
     with _loading:
@@ -191,6 +219,15 @@ def _set_activity(agent: Agent, *, is_active: bool, status: AgentStatus, now: da
     )
 
 
+def _check_name(agent: Agent, name: str) -> None:
+    """Else whoever may change an agent could take it out of an administrator's override."""
+    found = name != agent.name and selectors.find_override(
+        organization_id=agent.organization_id, agent_name=agent.name
+    )
+    if found:
+        raise AgentIsOverridden
+
+
 def _configuration(values: Mapping[str, Any], organization_id: UUID) -> dict[str, Any]:
     asked = {k: v for k, v in values.items() if k in CONFIGURATION}
     if asked.get("llm_provider") == "":
@@ -199,36 +236,26 @@ def _configuration(values: Mapping[str, Any], organization_id: UUID) -> dict[str
     return asked
 
 
-def _check(configuration: Mapping[str, Any]) -> None:
+def _check(configuration: Mapping[str, Any], organization_id: UUID) -> None:
     provider = configuration.get("llm_provider")
     if provider is not None and provider not in PROVIDERS:
         raise Invalid.field(
             "llm_provider", f"Unknown provider. Choose one of: {', '.join(PROVIDERS)}."
         )
-    if missing := catalogue.TOOLS.missing(configuration.get("enabled_tools", ())):
+    names = configuration.get("enabled_tools", ())
+    if missing := catalogue.missing_tools(organization_id=organization_id, names=names):
         raise Invalid.field(
             "enabled_tools",
             f"Not in the tool catalogue: {', '.join(missing)}."
             f" Known tools: {', '.join(catalogue.TOOLS.names())}.",
         )
-
-
-def _new_version(agent: Agent, configuration: Mapping[str, Any], actor: Actor) -> None:
-    last = agent.current_version.number if agent.current_version else 0
-    agent.current_version = AgentVersion.objects.create(
-        organization_id=agent.organization_id,
-        agent=agent,
-        number=last + 1,
-        created_by=actor.label,
-        **configuration,
-    )
-    agent.save(update_fields=["current_version"])
-
-
-def _version(agent: Agent) -> AgentVersion:
-    if agent.current_version is None:
-        raise LookupError(f"Agent {agent.pk} has no version.")
-    return agent.current_version
+    for each in configuration.get("fallback_models", ()):
+        provider, _, model = each.partition(":")
+        if provider not in PROVIDERS or not model:
+            raise Invalid.field(
+                "fallback_models",
+                f"Send provider:model, the provider being one of: {', '.join(PROVIDERS)}.",
+            )
 
 
 def _write_named(agent: Agent, **how: Any) -> None:

@@ -1,6 +1,6 @@
 """Going on with a run that was cut off: its log, and the calls whose outcome nobody knows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,8 +10,8 @@ from django.db import transaction
 
 from agents.choices import ExecutionStatus, StepKind, StepStatus
 from agents.models import AgentExecution, ExecutionStep
-from agents.operations import catalogue
-from agents.runtime.tools import UnknownTool
+from agents.operations import run_tools
+from agents.runtime.spec import HELD
 
 ALLOWED_ON: Final = (
     "The outcome of this call is unknown: the worker stopped while it was under way. A person"
@@ -21,17 +21,20 @@ ALLOWED_ON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a run has behind it: whole steps in order, and calls that must not be made again."""
+    """What a run has behind it: whole steps in order, calls that must not be made again, and the
+    ids of those that began and may be. `root_id` is the first of the runs, or this one."""
 
+    root_id: UUID
     steps: Sequence[ExecutionStep]
     unknown: Sequence[ExecutionStep]
+    repeats: frozenset[str]
 
 
-def read_past(*, execution: AgentExecution) -> Past:
+def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -> Past:
     """The steps of the runs that `execution` goes on from, first to last.
 
     A call that began and has no result was cut off. Its tool may be called again only if it is
-    idempotent (architecture §5); the others are `unknown`.
+    idempotent (architecture §5), as `may_repeat` says by its name; the others are `unknown`.
     """
     chain = _chain(execution)
     written: dict[UUID, list[ExecutionStep]] = {run.pk: [] for run in chain}
@@ -40,9 +43,12 @@ def read_past(*, execution: AgentExecution) -> Past:
     steps = [step for run in chain for step in _usable(run, written[run.pk])]
     answered = {step.call_id for step in steps if _is_call(step) and _is_over(step)}
     open_calls = [s for s in steps if _is_call(s) and s.call_id not in answered]
+    repeated = [step for step in open_calls if may_repeat(step.tool)]
     return Past(
+        root_id=chain[0].pk if chain else execution.pk,
         steps=[step for step in steps if not _is_call(step) or _is_over(step)],
-        unknown=[step for step in open_calls if not _may_repeat(step)],
+        unknown=[step for step in open_calls if step not in repeated],
+        repeats=frozenset(step.call_id for step in repeated),
     )
 
 
@@ -52,8 +58,9 @@ def allow_on(*, execution_id: UUID, now: datetime) -> int:
 
     The call is not made again: the model is told that its outcome is unknown.
     """
-    execution = AgentExecution.objects.get(pk=execution_id)
-    unknown = read_past(execution=execution).unknown
+    execution = AgentExecution.objects.select_related("version").get(pk=execution_id)
+    may_repeat = run_tools.may_repeat(execution=execution)
+    unknown = read_past(execution=execution, may_repeat=may_repeat).unknown
     return ExecutionStep.objects.filter(
         pk__in=[step.pk for step in unknown], status=StepStatus.STARTED
     ).update(status=StepStatus.FAILED, error=ALLOWED_ON, updated_at=now)
@@ -65,7 +72,7 @@ def _chain(execution: AgentExecution) -> list[AgentExecution]:
         run.pk: run
         for run in AgentExecution.objects.filter(
             organization_id=execution.organization_id, task_id=execution.task_id
-        ).only("resumed_from", "status")
+        ).only("resumed_from", "status", "error_kind")
     }
     chain = [] if execution.status == ExecutionStatus.RUNNING else [execution]
     before = execution.resumed_from_id
@@ -78,7 +85,8 @@ def _chain(execution: AgentExecution) -> list[AgentExecution]:
 def _usable(run: AgentExecution, steps: list[ExecutionStep]) -> list[ExecutionStep]:
     """The run's steps but for a last answer that was the reason why the run failed: with it the
     next attempt would fail at once, for the same reason."""
-    if run.status == ExecutionStatus.ERROR and steps and _is_final_answer(steps[-1]):
+    has_failed = run.status == ExecutionStatus.ERROR and run.error_kind not in HELD
+    if has_failed and steps and _is_final_answer(steps[-1]):
         return steps[:-1]
     return steps
 
@@ -97,10 +105,3 @@ def _is_call(step: ExecutionStep) -> bool:
 
 def _is_over(step: ExecutionStep) -> bool:
     return step.status != StepStatus.STARTED
-
-
-def _may_repeat(step: ExecutionStep) -> bool:
-    try:
-        return catalogue.TOOLS.get(step.tool).idempotent
-    except UnknownTool:
-        return False

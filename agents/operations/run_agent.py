@@ -1,22 +1,27 @@
-"""Driving one run: the runtime does the loop, this writes its journal and sends it live.
+"""Driving one run: the runtime does the loop, the journal writes and shows it.
 
 Only workers import this module: with it come the model libraries, most of a second of CPU.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-import structlog
-
+from agents.errors import AgentDisabled
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
-from agents.operations import catalogue, executions, resumption
-from agents.operations.gates import ProviderGate
+from agents.operations import catalogue, conversation, effective, resumption, run_tools
+from agents.operations.effective import Configuration
+from agents.operations.gates import RunGate
+from agents.operations.journal import Background, ExecutionJournal
 from agents.operations.llm_settings import key_setting
-from agents.runtime import engine, history
-from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
+from agents.operations.resumption import Past
+from agents.operations.run_tools import RunTools
+from agents.runtime import engine, failures
+from agents.runtime.history import failed_call
+from agents.runtime.outputs import ANY_OBJECT
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import DEMO, default_model
 from agents.runtime.spec import (
@@ -29,12 +34,10 @@ from agents.runtime.spec import (
     ToolContext,
     Usage,
 )
-from events import operations as events
+from agents.runtime.toolset import wire_names
 from kernel import clock, loop
 from preferences.errors import SecretUnreadable
 from preferences.selectors import values
-
-log = structlog.get_logger(__name__)
 
 
 async def run(
@@ -47,55 +50,77 @@ async def run(
     before the run goes on. Raises RunWithoutLease when the execution was closed by somebody else.
     """
     try:
-        access = await _access(execution.organization_id, version)
+        found = await loop.get().in_database(_prepare, execution, version)
     except SecretUnreadable as error:
-        return _failed(FailureKind.PROVIDER_NOT_CONFIGURED, error.detail)
-    spec = spec_of(
-        execution=execution,
-        version=version,
-        model=access.model,
-        seconds=_seconds(version, deadline),
-    )
-    if execution.resumed_from_id is not None:
-        past = await loop.get().in_database(resumption.read_past, execution=execution)
-        if past.unknown:
-            return _outcome_unknown(past)
-        spec = replace(spec, log=tuple(_message(step) for step in past.steps))
-    gate = ProviderGate(execution.organization_id, version.llm_provider)
+        return _failed(
+            RunFailure(
+                kind=FailureKind.PROVIDER_NOT_CONFIGURED, message=error.detail, retryable=False
+            )
+        )
+    except AgentDisabled as error:
+        return _failed(failures.agent_disabled(error.detail))
+    if found.past is not None and found.past.unknown:
+        return _failed(_outcome_unknown(found.past))
+    gate = RunGate(execution, version)
     try:
         return await engine.run(
-            spec,
-            providers=model_registry().with_key(access.api_key),
+            _spec_of(execution, found, _seconds(found.configuration, deadline)),
+            providers=model_registry().with_keys(found.keys),
             tools=catalogue.TOOLS,
-            journal=ExecutionJournal(execution, gate),
+            own=found.tools.tools,
+            journal=ExecutionJournal(execution, gate, _background(execution, found)),
         )
     finally:
         await gate.close()
 
 
 @dataclass(frozen=True, slots=True)
-class _Access:
-    """How a run reaches its model; an empty key is the hub's own."""
+class _Preparation:
+    """What a run goes by: `models` are its own and those to fall back on, `keys` the
+    organization's own by provider, `past` what it goes on from, `history` what was said before."""
 
-    model: str
-    api_key: str = field(default="", repr=False)
-
-
-async def _access(organization_id: UUID, version: AgentVersion) -> _Access:
-    """As the organization's settings stand now: a new key needs no restart, only the next run."""
-    if version.llm_provider == DEMO:
-        return _Access(version.llm_model or default_model(DEMO))
-    return await loop.get().in_database(_read_access, organization_id, version)
+    configuration: Configuration
+    models: tuple[tuple[str, str], ...]
+    tools: RunTools
+    past: Past | None
+    history: tuple[Message, ...]
+    keys: Mapping[str, str] = field(repr=False)
 
 
-def _read_access(organization_id: UUID, version: AgentVersion) -> _Access:
-    provider = version.llm_provider
+def _prepare(execution: AgentExecution, version: AgentVersion) -> _Preparation:
+    """As everything stands now: what was changed needs no restart, only the next run.
+
+    Raises AgentDisabled and SecretUnreadable.
+    """
+    configuration = effective.configuration_of(version=version, agent_name=execution.agent_name)
+    asked = [(configuration.provider, configuration.model), *configuration.fallback_models]
+    models, keys = _reach(execution.organization_id, asked)
+    tools = run_tools.read_tools(
+        version=version, names=configuration.tools, user_id=execution.user_id
+    )
+    past = None
+    if execution.resumed_from_id is not None:
+        past = resumption.read_past(execution=execution, may_repeat=tools.may_repeat)
+    history = conversation.history_of(execution)
+    return _Preparation(configuration, models, tools, past, history, keys)
+
+
+def _reach(
+    organization_id: UUID, asked: list[tuple[str, str]]
+) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+    """The models by name, and the keys that the organization has of its own."""
+    if all(provider == DEMO for provider, _ in asked):
+        return tuple((DEMO, model or default_model(DEMO)) for _, model in asked), {}
     settings = values.read(organization_id=organization_id)
-    model = catalogue.model_for(provider, version.llm_model, settings)
-    if settings.is_default(key_setting(provider)):
-        return _Access(model)
-    model_registry().load(provider)
-    return _Access(model, settings[key_setting(provider)])
+    keys: dict[str, str] = {}
+    for provider in {provider for provider, _ in asked} - {DEMO}:
+        if not settings.is_default(key_setting(provider)):
+            model_registry().load(provider)
+            keys[provider] = settings[key_setting(provider)]
+    models = tuple(
+        (provider, catalogue.model_for(provider, model, settings)) for provider, model in asked
+    )
+    return models, keys
 
 
 @cache
@@ -104,24 +129,27 @@ def model_registry() -> ProviderRegistry:
     return ProviderRegistry(catalogue.providers())
 
 
-def spec_of(
-    *, execution: AgentExecution, version: AgentVersion, model: str, seconds: float
-) -> RunSpec:
-    """The runtime's view of a version and a prompt, with `seconds` to run."""
+def _spec_of(execution: AgentExecution, found: _Preparation, seconds: float) -> RunSpec:
+    """The runtime's view of the run, with `seconds` to go."""
+    configuration, (first, *fallbacks) = found.configuration, found.models
+    steps = found.past.steps if found.past else ()
+    wire = wire_names(found.tools.names)
     return RunSpec(
         run_id=execution.pk,
         agent_name=execution.agent_name,
-        provider=version.llm_provider,
-        model=model,
-        system_prompt=version.system_prompt,
-        temperature=version.temperature,
-        max_tokens=version.max_tokens,
-        tools=version.usable_tools,
+        provider=first[0],
+        model=first[1],
+        fallbacks=tuple(fallbacks),
+        system_prompt=configuration.system_prompt,
+        temperature=configuration.temperature,
+        max_tokens=configuration.max_tokens,
+        tools=found.tools.names,
         prompt=execution.input,
+        output_schema=_output_schema(execution, configuration),
         guardrails=Guardrails(
-            max_tool_calls=version.max_tool_calls,
+            max_tool_calls=configuration.max_tool_calls,
             timeout_seconds=seconds,
-            max_total_tokens=version.max_tokens_per_task or None,
+            max_total_tokens=configuration.max_total_tokens,
         ),
         context=ToolContext(
             organization_id=execution.organization_id,
@@ -129,108 +157,56 @@ def spec_of(
             task_id=execution.task_id,
             run_id=execution.pk,
         ),
+        history=found.history,
+        log=tuple(_message(step, wire) for step in steps),
     )
 
 
-def _message(step: ExecutionStep) -> Message:
+def _output_schema(
+    execution: AgentExecution, configuration: Configuration
+) -> Mapping[str, Any] | None:
+    if execution.output_schema is not None:
+        asked: Mapping[str, Any] = execution.output_schema
+        return asked
+    return ANY_OBJECT if configuration.response_format == "json" else None
+
+
+def _background(execution: AgentExecution, found: _Preparation) -> Background:
+    if found.past is None:
+        return Background(execution.pk, rules=found.tools.rules)
+    return Background(found.past.root_id, found.past.repeats, found.tools.rules)
+
+
+def _message(step: ExecutionStep, wire: Mapping[str, str]) -> Message:
     if step.message is None:
         # Closed by a person, in a process that has no model library to write it with.
-        return history.failed_call(call_id=step.call_id, tool=step.tool, error=step.error)
+        tool = wire.get(step.tool, step.tool)
+        return failed_call(call_id=step.call_id, tool=tool, error=step.error)
     message: Message = step.message
     return message
 
 
-def _outcome_unknown(past: resumption.Past) -> RunResult:
+def _outcome_unknown(past: Past) -> RunFailure:
     tools = ", ".join(sorted({step.tool for step in past.unknown}))
-    return _failed(
-        FailureKind.TOOL_OUTCOME_UNKNOWN,
-        f"The worker stopped while it called {tools}: nobody knows whether the call took"
-        " effect, and it is not safe to repeat. Find out, then set the task to in_progress"
-        " to let the agent go on, or complete, fail or cancel it.",
+    return RunFailure(
+        kind=FailureKind.TOOL_OUTCOME_UNKNOWN,
+        message=(
+            f"The worker stopped while it called {tools}: nobody knows whether the call took"
+            " effect, and it is not safe to repeat. Find out, then set the task to in_progress"
+            " to let the agent go on, or complete, fail or cancel it."
+        ),
+        retryable=False,
     )
 
 
-def _failed(kind: FailureKind, message: str) -> RunResult:
+def _failed(failure: RunFailure) -> RunResult:
     return RunResult(
-        status="error",
-        output="",
-        error=RunFailure(kind=kind, message=message, retryable=False),
-        usage=Usage(),
-        tool_calls=0,
-        duration_ms=0,
+        status="error", output="", error=failure, usage=Usage(), tool_calls=0, duration_ms=0
     )
 
 
-def _seconds(version: AgentVersion, deadline: datetime | None) -> float:
-    limit = float(version.timeout_seconds)
+def _seconds(configuration: Configuration, deadline: datetime | None) -> float:
+    limit = float(configuration.timeout_seconds)
     if deadline is None:
         return limit
     return max(0.0, min(limit, (deadline - clock.now()).total_seconds()))
-
-
-class ExecutionJournal:
-    """The runtime's journal, kept in the database and shown live to whoever watches the task."""
-
-    def __init__(self, execution: AgentExecution, gate: ProviderGate) -> None:
-        self._execution = execution
-        self._gate = gate
-        self._ordinal = 0
-        self._open: dict[str, UUID] = {}
-
-    async def model_request_started(self, ordinal: int) -> None:
-        """Ask whether the provider may be called."""
-        await self._gate.enter()
-
-    async def model_failed(self, failure: RunFailure) -> None:
-        """Tell the provider's breaker what went wrong."""
-        await self._gate.failed(failure.kind)
-
-    async def text_delta(self, text: str) -> None:
-        """Send the next piece of the answer to whoever watches."""
-        self._show("task.output", text=text, ordinal=self._ordinal + 1)
-
-    async def model_answered(self, turn: ModelTurn) -> None:
-        """Store the turn and book its tokens; who watches is told that it can be read."""
-        await self._gate.answered()
-        await self._store(executions.record_turn, turn=turn)
-        self._show("task.turn", ordinal=self._ordinal)
-
-    async def tool_started(self, call: ToolCall) -> None:
-        """Store the call before it is made."""
-        step: ExecutionStep = await self._store(executions.record_tool_call, call=call)
-        self._open[call.id] = step.pk
-        self._show("task.tool_call", tool=call.tool, arguments=dict(call.arguments))
-
-    async def tool_finished(self, result: ToolResult) -> None:
-        """Store the outcome on the call's own step."""
-        await loop.get().in_database(
-            executions.record_tool_result,
-            execution=self._execution,
-            step_id=self._open.pop(result.id),
-            result=result,
-            now=clock.now(),
-        )
-        shown = {"error": result.error} if result.error else {"result": result.result}
-        self._show("task.tool_result", tool=result.tool, **shown)
-
-    async def _store(self, operation: Any, **what: Any) -> Any:
-        self._ordinal += 1
-        return await loop.get().in_database(
-            operation,
-            execution=self._execution,
-            ordinal=self._ordinal,
-            now=clock.now(),
-            **what,
-        )
-
-    def _show(self, type: str, **data: Any) -> None:  # noqa: A002 - the wire's word
-        shown = {
-            "task_id": str(self._execution.task_id),
-            "execution_id": str(self._execution.pk),
-            **data,
-        }
-        try:
-            events.stream(organization_id=self._execution.organization_id, type=type, data=shown)
-        except TypeError:
-            # What JSON cannot carry is on record; that nobody sees it live ends no run.
-            log.warning("agents.run.not_shown", type=type)

@@ -4,8 +4,10 @@ A provider's own words are never repeated: they may hold the key, or parts of it
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 import httpx2
 from pydantic_ai.exceptions import (
@@ -125,25 +127,60 @@ def filtered(provider: str) -> RunFailure:
     )
 
 
+def agent_disabled(message: str) -> RunFailure:
+    """Somebody disabled the agent; `message` says so."""
+    return RunFailure(kind=FailureKind.AGENT_DISABLED, message=message, retryable=True)
+
+
+def budget_exhausted(message: str, *, seconds: float, budget_id: UUID | None) -> RunFailure:
+    """The next model call might cost more than a budget has left."""
+    return RunFailure(
+        kind=FailureKind.BUDGET_EXHAUSTED,
+        message=message,
+        retryable=True,
+        retry_after_seconds=seconds,
+        held_by=budget_id,
+    )
+
+
+def approval_pending(tool: str, approval_id: UUID) -> RunFailure:
+    """A call waits for a person's decision."""
+    return RunFailure(
+        kind=FailureKind.APPROVAL_PENDING,
+        message=f"A person has to approve the call of {tool} (approval {approval_id}).",
+        retryable=True,
+        held_by=approval_id,
+    )
+
+
+def held(failures: Sequence[RunFailure]) -> RunFailure:
+    """Why a run cannot go on some of whose calls could not be made; decisions of people last:
+    the other reasons may be gone sooner."""
+    others = [each for each in failures if each.kind is not FailureKind.APPROVAL_PENDING]
+    if others:
+        return others[0]
+    return replace(failures[0], message=" ".join(each.message for each in failures))
+
+
 def timed_out(guardrails: Guardrails) -> RunFailure:
     """The run as a whole took too long."""
     return RunFailure(
         kind=FailureKind.TIMEOUT,
         message=(
-            f"The run did not end within its {_rounded(guardrails.timeout_seconds)} s. Give it"
-            " more time or a smaller task."
+            f"The run did not end within its {_rounded(guardrails.timeout_seconds)} s"
+            " (timeout_seconds). Give it more time or a smaller task."
         ),
         retryable=True,
     )
 
 
-def too_many_tool_calls(guardrails: Guardrails) -> RunFailure:
-    """The model asked for one call more than the guardrail allows."""
+def too_many_tool_calls(guardrails: Guardrails, number: int) -> RunFailure:
+    """The model asked for more calls than the guardrail allows; `number` in all."""
     return RunFailure(
         kind=FailureKind.GUARDRAIL_TOOL_CALLS,
         message=(
-            f"The model asked for more than {guardrails.max_tool_calls} tool calls. Raise"
-            " max_tool_calls or make the instructions narrower."
+            f"The model asked for {number} tool calls, and max_tool_calls is"
+            f" {guardrails.max_tool_calls}. Raise it or make the instructions narrower."
         ),
         retryable=False,
     )
@@ -154,8 +191,20 @@ def too_many_tokens(guardrails: Guardrails, usage: Usage) -> RunFailure:
     return RunFailure(
         kind=FailureKind.GUARDRAIL_TOKENS,
         message=(
-            f"The run used {usage.total_tokens} tokens of the {guardrails.max_total_tokens} it"
-            " may. Raise the limit or make the task smaller."
+            f"The run used {usage.total_tokens} tokens, and max_tokens_per_task is"
+            f" {guardrails.max_total_tokens}. Raise it or make the task smaller."
+        ),
+        retryable=False,
+    )
+
+
+def wrong_output(wrong: str, times: int) -> RunFailure:
+    """The answers do not fit the output schema; `wrong` says how the last one does not."""
+    return RunFailure(
+        kind=FailureKind.GUARDRAIL_OUTPUT,
+        message=(
+            f"The model answered {times} times and never as output_schema asks."
+            f" It was told: {wrong} Simplify the schema or choose another model."
         ),
         retryable=False,
     )

@@ -1,6 +1,7 @@
 """Between the messages of a run as pydantic-ai has them and as the journal stores them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequest,
+    ModelRequestPart,
     ModelResponse,
     ModelResponsePart,
     TextPart,
@@ -27,6 +29,9 @@ MAX_NAME: Final = 128
 MAX_CALL_ID: Final = 255
 MAX_TOKENS: Final = 2**31 - 1
 _ROOM_FOR_SUFFIX: Final = 30
+# What a provider may add around each piece that is sent.
+_FRAME_BYTES: Final = 32
+NO_OBJECT: Final = "The arguments are not a JSON object. Send one that fits the tool's schema."
 
 
 @dataclass(kw_only=True)
@@ -40,6 +45,8 @@ class Conversation:
     calls_made: int = 0
     calls: list[ToolCallPart] = field(default_factory=list)
     results: dict[str, ToolReturnPart] = field(default_factory=dict)
+    corrections: int = 0
+    _sizes: list[int] = field(default_factory=list)
     _call_ids: set[str] = field(default_factory=set)
 
     def add_answer(self, answer: ModelResponse) -> ModelResponse:
@@ -66,6 +73,18 @@ class Conversation:
     def open_calls(self) -> list[ToolCallPart]:
         """The calls of the last answer that have no result yet."""
         return [call for call in self.calls if call.tool_call_id not in self.results]
+
+    def correct(self, wrong: str) -> None:
+        """Tell the model what is wrong with its last answer."""
+        self.corrections += 1
+        part = UserPromptPart(wrong)
+        self.messages.append(ModelRequest(parts=[part], instructions=self.instructions))
+
+    def size(self) -> int:
+        """Bytes of what is sent, at most: no tokenizer makes more tokens of it."""
+        for message in self.for_model()[len(self._sizes) :]:
+            self._sizes.append(_FRAME_BYTES + sum(_size_of(part) for part in message.parts))
+        return sum(self._sizes) + len((self.instructions or "").encode())
 
     def for_model(self) -> list[ModelMessage]:
         """All messages, the results in the order in which the model asked for them."""
@@ -96,8 +115,11 @@ class Conversation:
         return replace(part, tool_name=name, args=storable(part.args), tool_call_id=call_id)
 
 
-def restore(spec: RunSpec) -> Conversation:
-    """The conversation at the point where `spec.log` ends; raises ValueError for a damaged log."""
+def restore(spec: RunSpec, wrong: Callable[[str], str]) -> Conversation:
+    """The conversation at the point where `spec.log` ends; raises ValueError for a damaged log.
+
+    `wrong` says of an answer what the model was told about it, if it had to answer again.
+    """
     instructions = spec.system_prompt or None
     prompt = ModelRequest(parts=[UserPromptPart(spec.prompt)], instructions=instructions)
     conversation = Conversation(
@@ -105,6 +127,9 @@ def restore(spec: RunSpec) -> Conversation:
     )
     for message in _loaded(spec.log):
         if isinstance(message, ModelResponse):
+            last = conversation.messages[-1]
+            if conversation.turns and isinstance(last, ModelResponse) and not conversation.calls:
+                conversation.correct(wrong(text_of(last)))
             conversation.add_answer(message)
         else:
             for part in message.parts:
@@ -136,9 +161,9 @@ def tool_calls(answer: ModelResponse) -> list[ToolCallPart]:
     return [part for part in answer.parts if isinstance(part, ToolCallPart)]
 
 
-def as_tool_call(part: ToolCallPart) -> ToolCall:
-    """For the journal; arguments that are no JSON object become `{}`."""
-    return ToolCall(id=part.tool_call_id, tool=part.tool_name, arguments=arguments_of(part) or {})
+def as_tool_call(part: ToolCallPart, name: str) -> ToolCall:
+    """For the journal, under the tool's own name; no JSON object as arguments becomes `{}`."""
+    return ToolCall(id=part.tool_call_id, tool=name, arguments=arguments_of(part) or {})
 
 
 def arguments_of(part: ToolCallPart) -> dict[str, Any] | None:
@@ -161,6 +186,21 @@ def usage_of(answer: ModelResponse) -> Usage:
         cache_write_tokens=counted.cache_write_tokens,
         unmeasured_requests=counted.unmeasured_requests,
     )
+
+
+def _size_of(part: ModelRequestPart | ModelResponsePart) -> int:
+    match part:
+        case TextPart(content=text) | UserPromptPart(content=str(text)):
+            size = len(text.encode())
+        case ThinkingPart(content=text, signature=signature):
+            size = len(text.encode()) + len(signature or "")
+        case ToolCallPart(tool_name=name):
+            size = len(name) + len(part.args_as_json_str().encode())
+        case ToolReturnPart(tool_name=name):
+            size = len(name) + len(part.model_response_str().encode())
+        case _:
+            size = len(json.dumps(str(part)))
+    return size + _FRAME_BYTES
 
 
 def _fitting(text: str, limit: int) -> str:

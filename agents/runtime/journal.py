@@ -2,9 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from agents.runtime.spec import Message, RunFailure, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """A model call about to be sent, with upper bounds of what it can use.
+
+    `ordinal` counts turns from 1 over all resumptions; a turn that another model has to answer is
+    asked for under the same number.
+    """
+
+    ordinal: int
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +37,7 @@ class ToolCall:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
     """The end of a tool call: `result` (JSON-able, capped in size) or `error` (a sentence), never
-    both. `message` is what `RunSpec.log` takes."""
+    both. `whole` is all of what was cut, as text. `message` is what `RunSpec.log` takes."""
 
     id: str
     tool: str
@@ -30,6 +45,19 @@ class ToolResult:
     error: str | None
     duration_ms: int
     message: Message
+    whole: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a call may be made: yes; no, for the reason in `refusal`, which the model reads; or
+    not until what `pending` says has been decided."""
+
+    refusal: str = ""
+    pending: RunFailure | None = None
+
+
+GRANTED: Final = Verdict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +90,7 @@ class Journal(Protocol):
     a callback, but for `text_delta`.
     """
 
-    async def model_request_started(self, ordinal: int) -> None:
+    async def model_request_started(self, call: ModelCall) -> None:
         """A model call is about to be sent: the place to refuse it, or to reserve its cost."""
 
     async def model_failed(self, failure: RunFailure) -> None:
@@ -75,7 +103,13 @@ class Journal(Protocol):
         """The model's answer is complete; its tool calls are made next."""
 
     async def tool_started(self, call: ToolCall) -> None:
-        """A tool is about to be called."""
+        """A tool that needs nobody's approval is about to be called."""
+
+    async def tool_asked(self, call: ToolCall) -> Verdict:
+        """A tool that needs approval would be called; what is granted is on record as started."""
+
+    async def tool_refused(self, call: ToolCall, result: ToolResult) -> None:
+        """A call that never began was refused; `result` is what the model reads."""
 
     async def tool_finished(self, result: ToolResult) -> None:
-        """A tool returned, failed or was refused."""
+        """A tool that was started returned or failed."""

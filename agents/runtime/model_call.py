@@ -32,7 +32,11 @@ SPARE_PARTS: Final = 100
 
 
 class TooManyToolCalls(Exception):
-    """The model asks for far more calls in one answer than the run may make."""
+    """The model asks for far more calls in one answer than the run may make: `number` so far."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 async def stream_answer(
@@ -122,7 +126,7 @@ class _Meter:
         text, size = _content(event)
         self._characters += size
         if self._calls > self._max_parts:
-            raise TooManyToolCalls
+            raise TooManyToolCalls(self._calls)
         if self._characters > MAX_ANSWER_CHARACTERS or self._parts > 2 * self._max_parts:
             raise UnexpectedModelBehavior("The answer is longer than any model writes.")
         return text

@@ -67,9 +67,9 @@ class ProviderRegistry:
         if provider in providers.PROVIDERS and provider != providers.DEMO:
             self._modules[provider] = import_module(f"agents.runtime.clients.{provider}")
 
-    def with_key(self, api_key: str) -> Models:
-        """The models as somebody with a key of their own reaches them."""
-        return _Keyed(self, api_key) if api_key else self
+    def with_keys(self, api_keys: Mapping[str, str]) -> Models:
+        """The models as somebody with keys of their own, by provider, reaches them."""
+        return _Keyed(self, api_keys) if api_keys else self
 
     def model(self, provider: str, name: str, *, api_key: str = "") -> "Model[Any]":
         """The shared model object, under `api_key` instead of the configured one if given.
@@ -128,12 +128,12 @@ class ProviderRegistry:
 class _Keyed:
     """The registry as one organization sees it."""
 
-    def __init__(self, registry: ProviderRegistry, api_key: str) -> None:
+    def __init__(self, registry: ProviderRegistry, api_keys: Mapping[str, str]) -> None:
         self._registry = registry
-        self._api_key = api_key
+        self._api_keys = dict(api_keys)
 
     def model(self, provider: str, name: str) -> "Model[Any]":
-        return self._registry.model(provider, name, api_key=self._api_key)
+        return self._registry.model(provider, name, api_key=self._api_keys.get(provider, ""))
 
 
 def _keep(entries: dict[K, V], key: K, entry: V, *, most: int) -> V:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 Message: TypeAlias = Mapping[str, Any]
@@ -23,14 +23,29 @@ class FailureKind(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_BAD_RESPONSE = "provider_bad_response"
     BREAKER_OPEN = "breaker_open"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    AGENT_DISABLED = "agent_disabled"
+    APPROVAL_PENDING = "approval_pending"
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
     UNKNOWN_PROVIDER = "unknown_provider"
     TOOL_UNKNOWN = "tool_unknown"
     TOOL_OUTCOME_UNKNOWN = "tool_outcome_unknown"
     GUARDRAIL_TOOL_CALLS = "guardrail_tool_calls"
     GUARDRAIL_TOKENS = "guardrail_tokens"
+    GUARDRAIL_OUTPUT = "guardrail_output"
     TIMEOUT = "timeout"
     INTERNAL = "internal"
+
+
+# Nothing failed: the run goes on where it stopped once what stands in the way is gone.
+HELD: Final = frozenset(
+    {
+        FailureKind.BREAKER_OPEN,
+        FailureKind.BUDGET_EXHAUSTED,
+        FailureKind.AGENT_DISABLED,
+        FailureKind.APPROVAL_PENDING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +64,26 @@ class Guardrails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
-    """On whose behalf a tool is called. Tools scope every look-up by `organization_id`."""
+    """On whose behalf a tool is called. Tools scope every look-up by `organization_id`.
+
+    `call_id` is that of the call at hand (`ToolCall.id`).
+    """
 
     organization_id: UUID
     agent_id: UUID
     run_id: UUID
     task_id: UUID | None = None
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """Everything one run needs to know; built from an agent's effective configuration.
 
-    `tools` are names in the tool registry. `history` is the conversation before `prompt`.
+    `tools` are names in the tool registry, or of tools that the run brings along. `fallbacks` are
+    other (provider, model) that are asked when one cannot answer, in this order.
+    `output_schema` is a JSON Schema (2020-12) that the answer must fit; None is free text.
+    `history` is the conversation before `prompt`.
     `log` is what this run's journal was given before it was interrupted (`ModelTurn.message` and
     `ToolResult.message`, in order): the run goes on after its last entry. Tool calls in it
     without a result are made again.
@@ -77,6 +99,8 @@ class RunSpec:
     temperature: float | None = None
     max_tokens: int | None = None
     tools: tuple[str, ...] = ()
+    fallbacks: tuple[tuple[str, str], ...] = ()
+    output_schema: Mapping[str, Any] | None = None
     guardrails: Guardrails = field(default_factory=Guardrails)
     history: tuple[Message, ...] = ()
     log: tuple[Message, ...] = ()
@@ -116,13 +140,15 @@ class RunFailure:
 
     `message` is a whole sentence for people that says what to do; it never holds a key or the text
     of a provider's answer. `retryable` says whether the same run may succeed later, not before
-    `retry_after_seconds` when the provider named a time.
+    `retry_after_seconds` when somebody named a time. `held_by` is the budget or the approval that
+    stands in the way.
     """
 
     kind: FailureKind
     message: str
     retryable: bool
     retry_after_seconds: float | None = None
+    held_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

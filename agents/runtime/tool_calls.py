@@ -5,14 +5,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
 
 from pydantic_ai.messages import ModelRequest, ToolCallPart, ToolReturnPart
 
-from agents.runtime import history
-from agents.runtime.journal import ToolCall, ToolResult
-from agents.runtime.spec import RunSpec
-from agents.runtime.tools import ToolFailed, ToolRegistry
+from agents.runtime import failures, history
+from agents.runtime.failures import RunStopped
+from agents.runtime.journal import ToolResult, Verdict
+from agents.runtime.spec import RunFailure, ToolContext
+from agents.runtime.tools import Output, ToolFailed
+from agents.runtime.toolset import Toolset
 from kernel.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -20,79 +23,127 @@ logger = logging.getLogger(__name__)
 PARALLEL_CALLS: Final = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one call ended; one that was refused never began."""
+
+    part: ToolReturnPart
+    result: ToolResult
+    is_refused: bool = False
+
+
+Running: TypeAlias = dict[asyncio.Task[Outcome], ToolCallPart]
+
+
 async def make_calls(
     parts: Sequence[ToolCallPart],
-    spec: RunSpec,
-    tools: ToolRegistry,
+    tools: Toolset,
+    context: ToolContext,
     *,
     deadline: float,
-    on_start: Callable[[ToolCall], Awaitable[None]],
-) -> AsyncGenerator[tuple[ToolReturnPart, ToolResult], None]:
-    """Make the calls, five at a time, and give each outcome as it comes.
+    begin: Callable[[ToolCallPart], Awaitable[Verdict]],
+) -> AsyncGenerator[Outcome, None]:
+    """Make those of the calls that `begin` grants, five at a time; give each outcome as it comes.
 
     A call that fails is an outcome too: the model reads the reason. Closing the iterator stops the
     calls that still run; blocking tools end in their thread, unheard. Raises TimeoutError when the
-    loop's clock passes `deadline` with calls still running.
+    loop's clock passes `deadline` with calls still running, and RunStopped, once no call is left
+    to make, if some wait for a decision or cannot go on now.
     """
     clock = asyncio.get_running_loop().time
     waiting = deque(parts)
-    running: dict[asyncio.Task[tuple[ToolReturnPart, ToolResult]], ToolCallPart] = {}
+    running: Running = {}
+    held: list[RunFailure] = []
     try:
         while waiting or running:
             while waiting and len(running) < PARALLEL_CALLS:
                 part = waiting.popleft()
-                await on_start(history.as_tool_call(part))
-                running[asyncio.create_task(_make(part, spec, tools))] = part
-            done, _ = await asyncio.wait(
-                running, timeout=max(0, deadline - clock()), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                raise TimeoutError
-            for task in [task for task in running if task in done]:
-                del running[task]
-                yield task.result()
+                verdict = await begin(part)
+                if verdict.pending is not None:
+                    held.append(verdict.pending)
+                elif verdict.refusal:
+                    yield _refused(part, tools, verdict.refusal)
+                else:
+                    running[asyncio.create_task(_make(part, tools, context))] = part
+            for outcome in await _next(running, deadline - clock(), held):
+                yield outcome
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+    if held:
+        raise RunStopped(failures.held(held))
 
 
-async def _make(
-    part: ToolCallPart, spec: RunSpec, tools: ToolRegistry
-) -> tuple[ToolReturnPart, ToolResult]:
+async def _next(running: Running, seconds: float, held: list[RunFailure]) -> list[Outcome]:
+    """The outcomes of the calls that end next; what stops the run goes into `held`."""
+    if not running:
+        return []
+    done, _ = await asyncio.wait(
+        running, timeout=max(0, seconds), return_when=asyncio.FIRST_COMPLETED
+    )
+    if not done:
+        raise TimeoutError
+    outcomes: list[Outcome] = []
+    for task in [task for task in running if task in done]:
+        del running[task]
+        try:
+            outcomes.append(task.result())
+        except RunStopped as stopped:
+            held.append(stopped.failure)
+    return outcomes
+
+
+async def _make(part: ToolCallPart, tools: Toolset, context: ToolContext) -> Outcome:
     started = time.monotonic()
-    result, error = await _outcome(part, spec, tools)
+    output, error = await _outcome(part, tools, context)
+    return _ended(part, tools, output, error, round((time.monotonic() - started) * 1000))
+
+
+def _refused(part: ToolCallPart, tools: Toolset, reason: str) -> Outcome:
+    return replace(_ended(part, tools, Output(None), reason, 0), is_refused=True)
+
+
+def _ended(
+    part: ToolCallPart, tools: Toolset, output: Output, error: str | None, duration_ms: int
+) -> Outcome:
     returned = ToolReturnPart(
         tool_name=part.tool_name,
-        content=result if error is None else error,
+        content=output.value if error is None else error,
         tool_call_id=part.tool_call_id,
         outcome="success" if error is None else "failed",
     )
-    return returned, ToolResult(
+    result = ToolResult(
         id=part.tool_call_id,
-        tool=part.tool_name,
-        result=result,
+        tool=tools.name_of(part.tool_name),
+        result=output.value,
         error=error,
-        duration_ms=round((time.monotonic() - started) * 1000),
+        duration_ms=duration_ms,
         message=history.dump(ModelRequest(parts=[returned])),
+        whole=output.whole,
     )
+    return Outcome(returned, result)
 
 
 async def _outcome(
-    part: ToolCallPart, spec: RunSpec, tools: ToolRegistry
-) -> tuple[Any, str | None]:
-    arguments = history.arguments_of(part)
-    if part.tool_name not in spec.tools:
-        usable = ", ".join(spec.tools) or "none"
-        return None, f"There is no tool called {part.tool_name[:100]!r}. You have: {usable}."
+    part: ToolCallPart, tools: Toolset, context: ToolContext
+) -> tuple[Output, str | None]:
+    nothing = Output(None)
+    arguments: dict[str, Any] | None = history.arguments_of(part)
+    tool = tools.find(tools.name_of(part.tool_name))
+    if tool is None:
+        usable = ", ".join(tools.names()) or "none"
+        return nothing, f"There is no tool called {part.tool_name[:100]!r}. You have: {usable}."
     if arguments is None:
-        return None, "The arguments are not a JSON object. Send one that fits the tool's schema."
+        return nothing, history.NO_OBJECT
     try:
-        return await tools.invoke(part.tool_name, spec.context, arguments), None
+        return await tools.make(tool, replace(context, call_id=part.tool_call_id), arguments), None
     except ToolFailed as failed:
-        return None, str(failed)
+        return nothing, str(failed)
     except DomainError as refused:
-        return None, refused.detail
+        return nothing, refused.detail
+    except RunStopped:
+        raise
     except Exception as error:
-        logger.exception("agents.tool.broke", extra={"tool": part.tool_name})
-        return None, f"The tool failed unexpectedly ({type(error).__name__})."
+        logger.exception("agents.tool.broke", extra={"tool": tool.name})
+        return nothing, f"The tool failed unexpectedly ({type(error).__name__})."

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from jsonschema import Draft202012Validator
@@ -15,7 +16,9 @@ from agents.runtime.spec import ToolContext
 from agents.runtime.threads import BlockingCalls, ThreadsExhausted, contained
 
 OUTPUT_LIMIT_BYTES: Final = 50_000
-TRUNCATED: Final = "… [cut: the output was longer than 50 KB]"
+# What is kept of an output that the model sees cut.
+WHOLE_LIMIT_BYTES: Final = 5_000_000
+REMEMBERED_SCHEMAS: Final = 1024
 
 SideEffect: TypeAlias = Literal["none", "read", "write"]
 Call: TypeAlias = Callable[[ToolContext, Mapping[str, Any]], Any | Awaitable[Any]]
@@ -36,7 +39,9 @@ class Tool:
     `parameters` is a JSON Schema (2020-12) of an object. `call` takes the context and the checked
     arguments and returns something JSON-able; a plain function runs on a thread, a coroutine
     function on the loop. It raises ToolFailed, or a DomainError, with a sentence for the model.
-    `idempotent` says whether a call whose outcome is unknown may be made again.
+    `idempotent` says whether a call whose outcome is unknown may be made again. A call of a tool
+    with a `refusal` is not made, and the model reads that sentence; `needs_approval`: the journal
+    is asked first. `is_external` ones call other services.
     """
 
     name: str
@@ -46,6 +51,18 @@ class Tool:
     timeout_seconds: float = 30
     idempotent: bool = False
     side_effect: SideEffect = "none"
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    is_external: bool = False
+    needs_approval: bool = False
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a tool returned, as plain JSON values. `whole` is all of it, as text, if it was cut."""
+
+    value: Any
+    whole: str = ""
 
 
 class ToolRegistry:
@@ -53,7 +70,6 @@ class ToolRegistry:
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
-        self._validators: dict[str, Draft202012Validator] = {}
         self._blocking = BlockingCalls()
         for tool in tools:
             self.add(tool)
@@ -64,7 +80,6 @@ class ToolRegistry:
             raise ValueError(f"The tool {tool.name} is registered twice.")
         Draft202012Validator.check_schema(tool.parameters)
         self._tools[tool.name] = tool
-        self._validators[tool.name] = Draft202012Validator(tool.parameters)
 
     def get(self, name: str) -> Tool:
         """The tool called `name`; raises UnknownTool."""
@@ -81,16 +96,19 @@ class ToolRegistry:
         """Those of `names` that are not registered, in the order given."""
         return [name for name in names if name not in self._tools]
 
-    async def invoke(self, name: str, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
-        """Check, call and bound; returns JSON-able output of at most 50 KB.
+    async def invoke(self, name: str, context: ToolContext, arguments: Mapping[str, Any]) -> Output:
+        """`make` the call of a registered tool; raises UnknownTool too."""
+        return await self.make(self.get(name), context, arguments)
+
+    async def make(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Output:
+        """Check, call and bound; `tool` need not be registered.
 
         Raises ToolFailed for arguments that do not fit the schema and for a timeout, and whatever
         the tool raises. A blocking tool that timed out runs on in its thread, unheard; its place
         goes to another.
         """
-        tool = self.get(name)
-        if wrong := best_match(self._validators[name].iter_errors(arguments)):
-            raise ToolFailed(f"The arguments do not fit: {wrong.json_path}: {wrong.message[:300]}.")
+        if wrong := misfit(tool, arguments):
+            raise ToolFailed(wrong)
         limit = asyncio.timeout(tool.timeout_seconds)
         try:
             async with limit:
@@ -99,7 +117,7 @@ class ToolRegistry:
             if not limit.expired():
                 raise
             raise ToolFailed(f"The tool did not end within {tool.timeout_seconds:g} s.") from None
-        return bounded(output)
+        return bounded(output, tool.output_limit_bytes)
 
     async def _call(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
         if inspect.iscoroutinefunction(tool.call):
@@ -127,15 +145,29 @@ async def _contained(call: Awaitable[Any]) -> Any:
         raise contained(error) from None
 
 
-def bounded(output: Any) -> Any:
-    """`output` as plain JSON values, or as cut text when its JSON is longer than 50 KB."""
+def misfit(tool: Tool, arguments: Mapping[str, Any]) -> str:
+    """Why `arguments` do not fit the tool's schema, for the model; empty if they do."""
+    found = best_match(validator(json.dumps(tool.parameters)).iter_errors(arguments))
+    return f"The arguments do not fit: {found.json_path}: {found.message[:300]}." if found else ""
+
+
+@lru_cache(maxsize=REMEMBERED_SCHEMAS)
+def validator(schema: str) -> Draft202012Validator:
+    """The validator of a JSON Schema, given as JSON text."""
+    return Draft202012Validator(json.loads(schema))
+
+
+def bounded(output: Any, limit: int = OUTPUT_LIMIT_BYTES) -> Output:
+    """`output` as plain JSON values, or as cut text when its JSON is longer than `limit` bytes."""
     plain = storable(output)
     text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     raw = text.encode()
-    if len(raw) <= OUTPUT_LIMIT_BYTES:
-        return plain
-    room = OUTPUT_LIMIT_BYTES - len(TRUNCATED.encode())
-    return raw[:room].decode(errors="ignore") + TRUNCATED
+    if len(raw) <= limit:
+        return Output(plain)
+    note = f"… [cut: {len(raw)} bytes, of which the tool may return {limit}]"
+    room = max(0, limit - len(note.encode()))
+    whole = raw[:WHOLE_LIMIT_BYTES].decode(errors="ignore")
+    return Output(raw[:room].decode(errors="ignore") + note, whole)
 
 
 def storable(value: Any) -> Any:

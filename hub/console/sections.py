@@ -48,8 +48,9 @@ GROUPS: Final[dict[str, tuple[Group, ...]]] = {
         ),
         Group(
             "Step-up",
-            "A fresh code before somebody changes people, roles, settings, this policy or IP rules,"
-            " or makes an API key. Set up your own second factor first, and log in with it.",
+            "A fresh code before somebody changes people, roles, settings, this policy, IP rules or"
+            " approval rules, makes an API key, or decides an approval. Set up your own second"
+            " factor first, and log in with it.",
             ("step_up_",),
         ),
         Group(

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import quote
 
 import structlog
 from django.conf import settings
@@ -20,6 +19,7 @@ from events.clients.channel import Envelope
 from hub.front.exports import AuditExports
 from hub.front.hardening import Hardened
 from hub.front.listener import Listener
+from hub.front.runs import DirectRuns
 from hub.front.sockets import EventSocket
 from hub.front.streams import TaskStreams
 from hub.front.switchboard import Switchboard
@@ -33,7 +33,17 @@ RESTART_SECONDS: Final = 1.0
 # Requests that Django answers at once. Each may hold a database connection; more threads than
 # this only queue at the interpreter's lock.
 THREADS: Final = 12
-ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
+# What begins a direct run; here, because its end is waited for.
+RUNS: Final = tuple(
+    f"{path}{slash}"
+    for path in (
+        "/api/v1/agents/{agent_id}/run",
+        "/api/v1/agents/{agent_id}/stream",
+        "/agents/{agent_name}",
+        "/agents/{agent_name}/stream",
+    )
+    for slash in ("", "/")
+)
 
 
 def create_app() -> Starlette:
@@ -42,6 +52,8 @@ def create_app() -> Starlette:
     watches = Watches(board)
     streams = TaskStreams(watches)
     exports = AuditExports()
+    requests = WholeMessages(Threads(django, count=THREADS))
+    runs = DirectRuns(requests, watches)
 
     def deliver(event: Envelope) -> None:
         board.deliver(event)
@@ -77,7 +89,8 @@ def create_app() -> Starlette:
             Route("/api/v1/audit-events/export/", exports),
             # Here, because it must answer while every thread of Django is busy.
             Route("/healthz", _alive),
-            Mount("/", app=DjangoApp()),
+            *(Route(path, runs) for path in RUNS),
+            Mount("/", app=DjangoApp(requests)),
         ],
         lifespan=lifespan,
         middleware=[Middleware(Hardened, is_https=settings.SESSION_COOKIE_SECURE)],
@@ -101,15 +114,12 @@ async def _keep_doing(chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
 class DjangoApp:
     """Django on threads."""
 
-    def __init__(self) -> None:
-        self._wsgi = WholeMessages(Threads(django, count=THREADS))
+    def __init__(self, requests: WholeMessages) -> None:
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; only `/ws` takes sockets, and WSGI only queries in ASCII."""
+        """Pass the request on; only `/ws` takes sockets."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
             return
-        query = scope.get("query_string", b"")
-        if not query.isascii():
-            scope = {**scope, "query_string": quote(query, safe=ASCII).encode()}
-        await self._wsgi(scope, receive, send)
+        await self._requests(scope, receive, send)

@@ -22,9 +22,10 @@ from kernel.errors import Forbidden
 from kernel.http import addresses, limits
 from kernel.http.headers import CHALLENGE
 
-# What the doors ask for: `/ws`, and the stream of a task.
+# What the doors ask for: `/ws`, the stream of a task, a direct run.
 CONNECT: Final = "event.read"
 WATCH: Final = "task.read"
+RUN: Final = "agent.run"
 # An API key has no end that its sockets wait for; the rounds of `list_present` notice one.
 WITHOUT_END: Final = timedelta(days=365)
 
@@ -174,6 +175,6 @@ def _rules(organization_ids: Collection[UUID]) -> dict[UUID, network.Rules]:
 def _readable(rights: Rights) -> Readable:
     """The doors that somebody with `rights` may pass, and the event types that they may read."""
     return (
-        frozenset(door for door in (CONNECT, WATCH) if rights.hold(door)),
+        frozenset(door for door in (CONNECT, WATCH, RUN) if rights.hold(door)),
         frozenset(kind.name for kind in choices.list_types() if rights.hold(kind.permission)),
     )

@@ -21,6 +21,7 @@ from hub.front.tolls import Toll
 from hub.front.watches import Watch, Watches, Words
 from kernel import clock, tenancy
 from kernel.errors import DomainError, Forbidden, Invalid, Unavailable
+from tasks.models import Task
 from tasks.selectors import tasks
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class TaskStream:
 
     def __init__(self, admission: Admission, watches: Watches, send: Send) -> None:
         self._expiry = admission.expiry
-        self._watch = Watch(admission.caller, admission.task_id)
+        self._watch = self.watched(admission)
         self._watches = watches
         self._send = send
         self._position = admission.since
@@ -81,6 +82,10 @@ class TaskStream:
         self._writing: tuple[UUID, int] | None = None
         self._status = ""
         self._is_over = False
+
+    def watched(self, admission: Admission) -> Watch:
+        """What the client hears of."""
+        return Watch(admission.caller, admission.task_id)
 
     async def run(self, receive: Receive, headers: dict[str, str]) -> None:
         """Serve until the task ends, or either side."""
@@ -110,30 +115,38 @@ class TaskStream:
 
     async def _close(self, receive: Receive) -> None:
         """Say goodbye; a client that does not take it is cut off by the server's own timeout."""
-        farewell = b""
-        if self._watch.cut.done() and self._watch.cut.result()[0] == UNAUTHENTICATED:
-            message = self._watch.cut.result()[1]
-            farewell = Event("error", {"code": "auth.token_refused", "message": message}).encode()
+        farewell = await self._farewell()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._send({"type": "http.response.body", "body": farewell})
                 return
         await long_answers.until_gone(receive)
 
+    async def _farewell(self) -> bytes:
+        """The last words to a client that is still there."""
+        if self._watch.cut.done() and self._watch.cut.result()[0] == UNAUTHENTICATED:
+            message = self._watch.cut.result()[1]
+            return Event("error", {"code": "auth.token_refused", "message": message}).encode()
+        return b""
+
     async def _speak(self) -> None:
-        await self._write(f"retry: {RECONNECT_MS}\n\n".encode())
+        await self._greet()
         await self._catch_up()
         while not self._is_over:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     heard = await self._watch.next()
             except TimeoutError:
-                await self._write(HEARTBEAT)
+                await self._beat()
                 continue
             if heard is None:
                 await self._catch_up()
             else:
                 await self._pass_on(heard)
+
+    async def _beat(self) -> None:
+        """Nothing happened for a while."""
+        await self._write(HEARTBEAT)
 
     async def _catch_up(self) -> None:
         """Tell what the database has and the client has not, and the end if this was all."""
@@ -156,13 +169,21 @@ class TaskStream:
             self._position, self._execution_id = part.position, part.execution_id
             if not part.has_more:
                 break
-        end = history.end_of(part.task)
+        end = await self._find_end(part.task)
         if end is not None:
             self._is_over = True
             await self._write(end.encode())
         elif part.task.status != self._status:
             self._status = part.task.status
             await self._write(history.state_of(part.task).encode())
+
+    async def _greet(self) -> None:
+        """The first words."""
+        await self._write(f"retry: {RECONNECT_MS}\n\n".encode())
+
+    async def _find_end(self, task: Task) -> Event | None:
+        """The terminal event, if the task has come to an end."""
+        return history.end_of(task)
 
     async def _pass_on(self, words: Words) -> None:
         """Send words on after all that came before them, unless the whole answer went already."""

@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.types import Scope
 
+from runs.operations.waiting import Ticket
+
+ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 Headers = list[tuple[bytes, bytes]]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -25,6 +29,8 @@ class Answer:
     status: int = 500
     headers: Headers = field(default_factory=list)
     body: bytes = b""
+    # Of a direct run that was begun: whoever has it answers when the run has ended.
+    ticket: Ticket | None = None
 
 
 class Threads:
@@ -49,12 +55,18 @@ class Threads:
             ]
 
         pieces = self._application(environ(scope, body), start)
+        answer.ticket = getattr(pieces, "ticket", None)
         try:
             answer.body = b"".join(pieces)
         finally:
             if close := getattr(pieces, "close", None):
                 close()
         return answer
+
+
+def _ascii(query: bytes) -> str:
+    """A query as WSGI takes it."""
+    return query.decode() if query.isascii() else quote(query, safe=ASCII)
 
 
 def environ(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -65,7 +77,7 @@ def environ(scope: Scope, body: bytes) -> dict[str, Any]:
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("ascii"),
+        "QUERY_STRING": _ascii(scope["query_string"]),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1] or 0),

@@ -45,6 +45,12 @@ class WholeMessages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, let Django answer, write."""
+        answer = await self.ask(scope, receive, send)
+        if answer is not None:
+            await write(send, answer)
+
+    async def ask(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """Django's answer to a request; None for one that did not come whole, which is refused."""
         try:
             body = await _read(receive, declared=_declared(scope))
         except TooLarge as refusal:
@@ -52,9 +58,10 @@ class WholeMessages:
         except TimeoutError:
             await _refuse(send, TooSlow())
         except Gone:
-            return
+            return None
         else:
-            await _write(send, await self._threads.answer(scope, body))
+            return await self._threads.answer(scope, body)
+        return None
 
 
 async def _read(receive: Receive, *, declared: int) -> bytes:
@@ -77,7 +84,8 @@ async def _read(receive: Receive, *, declared: int) -> bytes:
             return b"".join(pieces)
 
 
-async def _write(send: Send, answer: Answer) -> None:
+async def write(send: Send, answer: Answer) -> None:
+    """Send a whole answer, to whoever takes it in time."""
     start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

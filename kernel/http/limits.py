@@ -30,7 +30,7 @@ SILENCE_SECONDS: Final = 3.0
 PER_USER: Final = 300
 MOST_REFUSED: Final = 10_000
 # What is counted: the APIs of all four contracts, not pages, probes and files.
-COUNTED: Final = ("/api/", "/v1/", "/currentuser", "/permissions")
+COUNTED: Final = ("/api/", "/v1/", "/agents/", "/tools", "/currentuser", "/permissions")
 # Each of its pages asks an identity provider, so that links to it count like passwords.
 SINGLE_SIGN_ON: Final = "/sso/"
 # A count that has no end yet gets one, also if a process died between two commands.

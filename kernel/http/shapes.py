@@ -12,6 +12,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeVar, cast
 
+import orjson
 from django.core.exceptions import FieldError, ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
@@ -21,6 +22,8 @@ from rest_framework.fields import Field
 M = TypeVar("M", bound=Model)
 IN = TypeVar("IN")
 NO_SUCH_FIELD: Final = ErrorDetail("There is no such field.", "unknown")
+METADATA_BYTES: Final = 64_000
+METADATA_DEPTH: Final = 50  # orjson writes 254 levels, and pages add some of their own
 Show = Callable[[Any], Any]
 # Their values are what the renderer writes.
 AS_IT_IS = (
@@ -48,6 +51,34 @@ class StrictInput(serializers.Serializer[IN]):
         if isinstance(data, Mapping) and (unknown := sorted(set(map(str, data)) - {*self.fields})):
             raise serializers.ValidationError(dict.fromkeys(unknown, NO_SUCH_FIELD))
         return super().to_internal_value(data)
+
+
+class Metadata(serializers.DictField):
+    """A JSON object of the caller's own, at most 64 KB."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The object, if it fits and PostgreSQL can hold it."""
+        value: dict[str, Any] = super().to_internal_value(data)
+        if _is_deep(value, METADATA_DEPTH):
+            raise serializers.ValidationError(f"Nest at most {METADATA_DEPTH} levels.")
+        if len(orjson.dumps(value)) > METADATA_BYTES:
+            raise serializers.ValidationError("Send at most 64 KB.", code="max_length")
+        if _holds_nul(value):
+            raise serializers.ValidationError("Null characters are not allowed.")
+        return value
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deep(item, levels - 1) for item in inner)
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_holds_nul(item) for item in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The viewset every resource derives from: who may, which object, whose organization."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
+from kernel import redaction
 from kernel.actors import Actor
 from kernel.errors import DomainError, Invalid, NotFound
 from kernel.http import idempotency, shapes
@@ -31,6 +32,8 @@ class HubViewSet(Limited, GenericViewSet[Any]):
     # Of a view, or of some actions: their answers hold secrets and are never stored and repeated.
     one_time_secret: bool = False
     secret_actions: ClassVar[frozenset[str]] = frozenset()
+    # Of bodies: where a secret may stand, beside the fields that are write-only.
+    secret_fields: ClassVar[frozenset[str]] = frozenset()
     # For the OpenAPI document: what `find_subject` raises; by action, how its operation refuses for
     # reasons of its own (all else follows from the view, `kernel.http.refusals`); in which shape.
     missing: ClassVar[type[DomainError]] = NotFound
@@ -47,19 +50,23 @@ class HubViewSet(Limited, GenericViewSet[Any]):
         request.accepted_renderer, request.accepted_media_type = negotiated
         self.perform_authentication(request)
         self.charge(request)
-        malformed = False
         known = not self.authentication_classes or request.user is not None
         if known and request.method not in self.allowed_methods:
             raise MethodNotAllowed(str(request.method))
+        self.admit(request, **kwargs)
+        self.one_time_secret |= self.action in self.secret_actions
+        if request.method == "POST" and idempotency.HEADER in request.headers:
+            # Past everything that refuses whatever the body holds; the router binds methods so too.
+            self.post = partial(idempotency.answer_once, self, self.post)  # type: ignore[has-type]
+
+    def admit(self, request: Request, **kwargs: Any) -> None:
+        """Load the object of a detail route, then ask whether the caller may."""
+        malformed = False
         if self.detail and request.user is not None:
             malformed = not self._load_subject(kwargs[self.lookup_url_kwarg or self.lookup_field])
         self.check_permissions(request)
         if malformed:
             raise Invalid.field("id", "Send a UUID.", type="uuid")
-        self.one_time_secret |= self.action in self.secret_actions
-        if request.method == "POST" and idempotency.HEADER in request.headers:
-            # Past everything that refuses whatever the body holds; the router binds methods so too.
-            self.post = partial(idempotency.answer_once, self, self.post)  # type: ignore[has-type]
 
     @property
     def actor(self) -> Actor:
@@ -78,12 +85,26 @@ class HubViewSet(Limited, GenericViewSet[Any]):
         raise LookupError(f"{type(self).__name__} has detail routes but no find_subject.")
 
     def read(self, serializer: type[BaseSerializer[Any]], *, partial: bool = False) -> Any:
-        """The validated body; raises DRF's ValidationError (422)."""
+        """The validated body; raises DRF's ValidationError (422), and SecretInText."""
         if not partial:
-            return shapes.check(serializer, self.request.data)
-        asked = serializer(data=self.request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        return asked.validated_data
+            asked = shapes.check(serializer, self.request.data)
+        else:
+            given = serializer(data=self.request.data, partial=True)
+            given.is_valid(raise_exception=True)
+            asked = given.validated_data
+        self._refuse_secrets(serializer)
+        return asked
+
+    def _refuse_secrets(self, serializer: type[BaseSerializer[Any]]) -> None:
+        """What is sent here is stored in the clear, but for fields that are for secrets."""
+        organization_id = getattr(self.request.auth, "organization_id", None)
+        body = self.request.data
+        if organization_id is None or not isinstance(body, Mapping):
+            return  # a stranger has no organization whose secrets it could name
+        hidden = self.secret_fields | _write_only(serializer)
+        sent = {name: value for name, value in body.items() if name not in hidden}
+        if sent:
+            redaction.check(organization_id, sent)
 
     def page(self, rows: QuerySet[Any], output: type[BaseSerializer[Any]]) -> Response:
         """One page of `rows` in the list envelope, filtered by the view's `filterset_class`."""
@@ -101,3 +122,9 @@ class HubViewSet(Limited, GenericViewSet[Any]):
             return False
         self.subject = self.find_subject(subject_id)
         return True
+
+
+@cache
+def _write_only(serializer: type[BaseSerializer[Any]]) -> frozenset[str]:
+    fields: Mapping[str, Any] = getattr(serializer(), "fields", {})
+    return frozenset(name for name, field in fields.items() if field.write_only)

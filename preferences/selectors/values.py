@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 
-from kernel import sealing
+from kernel import redaction, sealing
+from kernel.fingerprints import Hasher, Mark
 from preferences.choices import CATEGORIES, Setting, catalogue
 from preferences.errors import SecretUnreadable, UnknownSetting
 from preferences.models import StoredSetting
@@ -118,6 +119,15 @@ def mask(secret: str) -> str:
     return f"{secret[:SHOWN]}…{secret[-SHOWN:]}"
 
 
+def list_marks(organization_id: UUID, hasher: Hasher) -> Iterator[Mark]:
+    """By which the organization's secret settings are recognised in texts."""
+    found = read(organization_id=organization_id)
+    for key, setting in catalogue().items():
+        if setting.secret and not found.is_default(key):
+            with suppress(SecretUnreadable):
+                yield from hasher.marks_of(found[key])
+
+
 def place(*, organization_id: UUID, key: str) -> str:
     """Where a sealed value belongs: copied to another organization or setting it does not open."""
     return f"{organization_id}:{key}"
@@ -126,6 +136,8 @@ def place(*, organization_id: UUID, key: str) -> str:
 def _plain(row: StoredSetting) -> str:
     where = place(organization_id=row.organization_id, key=row.key)
     try:
-        return sealing.unseal(bytes(row.sealed_value or b""), purpose=PURPOSE, place=where).decode()
+        plain = sealing.unseal(bytes(row.sealed_value or b""), purpose=PURPOSE, place=where)
     except sealing.SealBroken:
         raise SecretUnreadable from None
+    redaction.note_opened(plain.decode())
+    return plain.decode()

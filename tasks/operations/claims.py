@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
-from agents.choices import AgentStatus
+from agents.choices import AgentStatus, ExecutionSource
 from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import executions, registry
 from kernel import batches, ids
@@ -107,7 +107,12 @@ WITH running AS (
     JOIN agents_agentversion AS version ON version.id = agent.current_version_id
     LEFT JOIN running ON running.agent_id = agent.id
     WHERE agent.is_active AND agent.deleted_at IS NULL AND agent.kind = 'hosted'
-    AND agent.status IN ('idle', 'busy')
+    AND agent.status IN ('idle', 'busy') AND NOT EXISTS (
+        SELECT FROM agents_agentoverride AS override
+        WHERE override.organization_id = agent.organization_id
+        AND override.agent_name = agent.name
+        AND override.deleted_at IS NULL AND NOT override.enabled
+    )
 )
 SELECT waiting.id, ready.id, set_config('lock_timeout', '1s', true) FROM ready CROSS JOIN LATERAL (
     SELECT task.id, task.priority_rank, task.available_at FROM tasks_task AS task
@@ -127,10 +132,16 @@ def _claimable(limit: int, now: datetime) -> list[tuple[UUID, UUID]]:
         return [(task_id, agent_id) for task_id, agent_id, _ in cursor.fetchall()]
 
 
-# In the order of their ids, as everybody locks them: no deadlock.
+# In the order of their ids, as everybody locks them: no deadlock. An override that disables an
+# agent while its lock is waited for is found by the run itself.
 _LOCK: Final = """
-SELECT id, organization_id, name, status, current_version_id FROM agents_agent
+SELECT id, organization_id, name, status, current_version_id FROM agents_agent AS agent
 WHERE id = ANY(%s::uuid[]) AND is_active AND deleted_at IS NULL AND status IN ('idle', 'busy')
+AND NOT EXISTS (
+    SELECT FROM agents_agentoverride AS override
+    WHERE override.organization_id = agent.organization_id AND override.agent_name = agent.name
+    AND override.deleted_at IS NULL AND NOT override.enabled
+)
 ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -172,7 +183,7 @@ RETURNING task.id, task.updated_at, task.organization_id, task.agent_id, task.ti
     task.description, task.instructions, task.priority, task.priority_rank, task.status,
     task.deadline, task.retry_count, task.error, task.progress_percent, task.cost_tokens,
     task.cost_usd, task.available_at, task.attempt_count, task.fencing_token,
-    task.resumes_execution_id
+    task.resumes_execution_id, task.source, task.user_id, task.output_schema, task.conversation_id
 """
 
 
@@ -224,7 +235,11 @@ def _open_attempts(
                 input=attempt.task.prompt,
                 task_id=attempt.task_id,
                 attempt_id=attempt.pk,
+                user_id=attempt.task.user_id,
                 resumed_from_id=attempt.task.resumes_execution_id,
+                source=ExecutionSource(attempt.task.source),
+                conversation_id=attempt.task.conversation_id,
+                output_schema=attempt.task.output_schema,
             )
             for attempt in attempts
         ],

@@ -27,7 +27,7 @@ def draft_task(
     """
     rest = dict(values)
     agent = pick_agent(agents, rest.pop("agent_id", None))
-    check_values(rest, now)
+    check_values(organization_id, rest, now)
     check_tools(agent, rest.get("required_tools", []))
     return Task(
         organization_id=organization_id,
@@ -67,12 +67,13 @@ def pick_agent(agents: Mapping[UUID, Agent], agent_id: UUID | None) -> Agent | N
     return agents[agent_id]
 
 
-def check_values(values: Mapping[str, Any], now: datetime) -> None:
+def check_values(organization_id: UUID, values: Mapping[str, Any], now: datetime) -> None:
     """Raise Invalid for a deadline in the past or a tool that does not exist."""
     deadline = values.get("deadline")
     if deadline is not None and deadline <= now:
         raise Invalid.field("deadline", "The deadline has passed. Send a time in the future.")
-    if missing := catalogue.TOOLS.missing(values.get("required_tools", ())):
+    names = values.get("required_tools", ())
+    if missing := catalogue.missing_tools(organization_id=organization_id, names=names):
         raise Invalid.field("required_tools", f"Not in the tool catalogue: {', '.join(missing)}.")
 
 

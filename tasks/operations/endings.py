@@ -12,7 +12,8 @@ from django.db import transaction
 from agents.choices import AgentStatus, ExecutionStatus
 from agents.models import Agent, AgentExecution
 from agents.operations import executions, registry
-from agents.runtime.spec import FailureKind, RunFailure, RunResult
+from agents.runtime.spec import HELD, FailureKind, RunFailure, RunResult
+from approvals.selectors import has_pending
 from kernel import batches, jobs
 from kernel.actors import SYSTEM, Actor
 from tasks.choices import AttemptOutcome, TaskStatus
@@ -32,6 +33,7 @@ SETTLED: Final = (
     "error_kind",
     "progress_percent",
     "completed_at",
+    "deadline",
     "actual_duration_seconds",
     "cost_tokens",
     "cost_usd",
@@ -55,8 +57,6 @@ OUTCOMES: Final = {
     "timeout": AttemptOutcome.TIMED_OUT,
     "cancelled": AttemptOutcome.CANCELLED,
 }
-# What stops a run without anything having failed: the task waits, with this as its reason.
-POSTPONED: Final = frozenset({FailureKind.BREAKER_OPEN})
 SPREAD_SECONDS: Final = 5.0
 # Taken away through nobody's wish: the next attempt goes on where this one was.
 RESUMED: Final = frozenset({AttemptOutcome.LOST, AttemptOutcome.RETURNED})
@@ -234,8 +234,8 @@ def _end_attempts(results: Mapping[UUID, RunResult], now: datetime) -> None:
 
 
 def _outcome(result: RunResult) -> AttemptOutcome:
-    is_postponed = result.error is not None and result.error.kind in POSTPONED
-    return AttemptOutcome.POSTPONED if is_postponed else OUTCOMES[result.status]
+    is_held = result.error is not None and result.error.kind in HELD
+    return AttemptOutcome.POSTPONED if is_held else OUTCOMES[result.status]
 
 
 def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: datetime) -> None:
@@ -246,7 +246,9 @@ def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: dat
     task.updated_at = now
     if result.error is None:
         _complete(task, result.output, now)
-    elif result.error.kind in POSTPONED:
+    elif result.error.kind == FailureKind.APPROVAL_PENDING:
+        _wait_for_people(task, result.error, execution, now)
+    elif result.error.kind in HELD:
         _postpone(task, result.error, execution, now)
     elif result.error.kind == FailureKind.TOOL_OUTCOME_UNKNOWN:
         _ask_a_person(task, result.error, execution)
@@ -273,6 +275,7 @@ def _ending(result: RunResult) -> executions.Ending:
         error=result.error.message if result.error else "",
         error_kind=result.error.kind if result.error else "",
         duration_ms=result.duration_ms,
+        held_by=result.error.held_by if result.error else None,
     )
 
 
@@ -293,17 +296,33 @@ def _complete(task: Task, output: str, now: datetime) -> None:
 
 def _ask_a_person(task: Task, failure: RunFailure, execution: AgentExecution) -> None:
     """Nobody knows whether a tool took effect: only a person may say how to go on."""
-    task.status = TaskStatus.REVIEW
+    task.wait_for_person()
     task.error, task.error_kind = failure.message, failure.kind
     task.resumes_execution_id = execution.pk
 
 
+def _wait_for_people(
+    task: Task, failure: RunFailure, execution: AgentExecution, now: datetime
+) -> None:
+    """The decision lets the run go on; it may have come before this transaction locked the task."""
+    task.resumes_execution_id = execution.pk
+    if not has_pending(organization_id=task.organization_id, task_id=task.pk):
+        requeue(task, now)
+        return
+    task.wait_for_person()
+    task.error, task.error_kind = failure.message, failure.kind
+
+
 def _postpone(task: Task, failure: RunFailure, execution: AgentExecution, now: datetime) -> None:
     """Nothing failed: what the run needs cannot be had now. It costs no retry."""
-    requeue(task, now)
     # Spread, so that not all that waited for one provider try it in the same moment.
     seconds = (failure.retry_after_seconds or 0) + random.random() * SPREAD_SECONDS  # noqa: S311 - spreads load, hides nothing
-    task.available_at = now + timedelta(seconds=seconds)
+    at = now + timedelta(seconds=seconds)
+    if task.deadline is not None and at >= task.deadline:
+        fail(task, failure.kind, failure.message, now)  # sooner than the sweep, and with its reason
+        return
+    requeue(task, now)
+    task.available_at = at
     task.resumes_execution_id = execution.pk
     task.error, task.error_kind = failure.message, failure.kind
 

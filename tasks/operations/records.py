@@ -1,6 +1,6 @@
 """What is written beside every change of a task: the audit row and the event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -35,6 +35,11 @@ class Move:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Called with the moves and `now`, in their transaction; apps above that keep something in step with
+# tasks append themselves in `AppConfig.ready`.
+MOVED: Final[list[Callable[[Sequence[Move], datetime], None]]] = []
+
+
 def moved(
     task: Task,
     before: str,
@@ -61,6 +66,8 @@ def moved_all(moves: Sequence[Move], now: datetime) -> None:
     ]
     with batches.together():
         audit.record_all(entries=entries, now=now)
+        for hook in MOVED:
+            hook(moves, now)
         _publish([(ENDINGS.get(m.task.status, "task.updated"), m.task) for m in moves], now)
 
 

@@ -150,7 +150,8 @@ def _write(tasks: list[Task], actor: Actor, now: datetime) -> list[Task]:
 
 
 def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) -> None:
-    drafts.check_values(changes, now)  # before the state: what none would accept is 422, not 409
+    # Before the state: what none would accept is 422, not 409.
+    drafts.check_values(task.organization_id, changes, now)
     agents = drafts.find_agents(task.organization_id, [changes.get("agent_id")])
     agent = drafts.pick_agent(agents, changes.get("agent_id"))
     # The deadline too: the run was given its time when it began.
@@ -240,6 +241,8 @@ def _enter(task: Task, status: str, now: datetime) -> None:
         task.completed_at = now
     if status == TaskStatus.COMPLETED:
         task.progress_percent = 100
+    if status == TaskStatus.REVIEW:
+        task.wait_for_person()
     task.status = status
 
 

@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 from agents.choices import AgentKind
 from agents.models import Agent
 from agents.runtime.spec import FailureKind
-from breakers.choices import provider_of
+from agents.selectors import disabling_override
 from kernel import jobs
 from kernel.actors import SYSTEM
 from tasks.choices import WAITING, AttemptOutcome, TaskStatus
@@ -125,6 +125,8 @@ def _candidates(organization_id: UUID) -> list[_Candidate]:
             kind=AgentKind.HOSTED,
             status__in=claims.READY,
         )
+        .alias(disabled_by=disabling_override())
+        .filter(disabled_by=None)
         .select_related("current_version")
         .order_by("pk")
     )
@@ -156,18 +158,26 @@ def _save(task: Task, status: TaskStatus, now: datetime) -> None:
     records.moved(task, before, SYSTEM, now)
 
 
-@transaction.atomic
 def wake_put_off(organization_id: UUID, breaker: str, now: datetime) -> None:
-    """Let tasks run now that wait for a breaker; a hook of `breakers.operations.switches`.
+    """Let tasks run now that wait for a breaker; a hook of `breakers.operations.switches`."""
+    # By what the reason names: an override may have sent the run to any provider.
+    reason = Q(error_kind=FailureKind.BREAKER_OPEN, error__contains=f" {breaker} ")
+    _wake(reason, organization_id, now)
 
-    Passed over are those that somebody changes at this moment: they run when their time comes.
-    """
+
+def wake_unpaid(organization_id: UUID, now: datetime) -> None:
+    """Let tasks run now that wait for a budget; a hook of `cost.operations.budgets`."""
+    _wake(Q(error_kind=FailureKind.BUDGET_EXHAUSTED), organization_id, now)
+
+
+@transaction.atomic
+def _wake(reason: Q, organization_id: UUID, now: datetime) -> None:
+    """Passed over are those that somebody changes just now: they run when their time comes."""
     waiting = Task.objects.filter(
+        reason,
         organization_id=organization_id,
         status=TaskStatus.ASSIGNED,
-        error_kind=FailureKind.BREAKER_OPEN,
         available_at__gt=now,
-        agent__current_version__llm_provider=provider_of(breaker),
     )
     locked = waiting.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("pk")
     if Task.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(
@@ -207,7 +217,7 @@ def _lose(row: Row, now: datetime) -> bool:
     if task is None:
         return False
     endings.fence_off(task, AttemptOutcome.LOST, now)
-    if task.retry_count < task.max_retries:
+    if task.retry_count < task.losses_allowed:
         task.retry_count += 1
         task.error, task.error_kind = "The worker stopped answering.", "worker_lost"
         endings.requeue(task, now)

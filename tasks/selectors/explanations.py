@@ -11,6 +11,8 @@ from django.db.models import Case, Count, Q, Value, When
 from agents.choices import AgentKind, AgentStatus
 from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
+from agents.selectors import disabling_override
+from approvals.selectors import list_pending
 from breakers.choices import breaker_of
 from breakers.selectors import list_breakers
 from tasks.choices import ReasonCode, TaskStatus
@@ -28,9 +30,12 @@ SUMMARIES: Final = {
     ReasonCode.WAITING_FOR_AGENT: "The task is about to be given to an agent.",
     ReasonCode.AGENT_DELETED: "The task waits for another agent, because its own was deleted.",
     ReasonCode.AGENT_STOPPED: "The task waits for its agent to be started.",
+    ReasonCode.AGENT_DISABLED: "The task waits until somebody enables its agent.",
     ReasonCode.AGENT_AT_LIMIT: "The task waits for a free slot of its agent.",
     ReasonCode.WAITING_FOR_RETRY: "The task waits for its next retry.",
     ReasonCode.BREAKER_OPEN: "The task waits for a circuit breaker to close.",
+    ReasonCode.BUDGET_EXHAUSTED: "The task waits for a budget.",
+    ReasonCode.WAITING_FOR_APPROVAL: "The task waits until people allow a call.",
     ReasonCode.DEADLINE: "The task is too late to run.",
     ReasonCode.WAITING_FOR_WORKER: "The task waits for a worker to claim it.",
     ReasonCode.NO_WORKER: "The task waits for a worker, and there seems to be none.",
@@ -45,7 +50,7 @@ class Reason:
 
     code: ReasonCode
     message: str
-    kind: Literal["agent", "breaker", "execution", "task"]
+    kind: Literal["agent", "approval", "breaker", "budget", "execution", "override", "task"]
     id: UUID
     since: datetime | None = None
     until: datetime | None = None
@@ -71,7 +76,7 @@ def explain_task(*, task: Task, now: datetime) -> Explanation:
     The one exception is whether any worker of the hub is alive: workers serve all organizations.
     """
     if task.status == TaskStatus.REVIEW:
-        reasons = [_review(task)]
+        reasons = [*_asked(task), _review(task)]
     elif task.status == TaskStatus.IN_PROGRESS:
         reasons = [_running(task, now), *_near_deadline(task, now)]
     elif task.status in {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED}:
@@ -88,6 +93,23 @@ def _ended(task: Task) -> Reason:
     }
     message = told.get(task.status, f"The task failed. {task.error}".rstrip())
     return Reason(ReasonCode.ENDED, message, "task", task.pk, since=task.completed_at)
+
+
+def _asked(task: Task) -> list[Reason]:
+    """The approvals that it waits for."""
+    if task.error_kind != FailureKind.APPROVAL_PENDING:
+        return []
+    return [
+        Reason(
+            ReasonCode.WAITING_FOR_APPROVAL,
+            f"Somebody has to approve or reject {approval.action}.",
+            "approval",
+            approval.pk,
+            since=approval.created_at,
+            until=approval.expires_at,
+        )
+        for approval in list_pending(organization_id=task.organization_id, task_id=task.pk)
+    ]
 
 
 def _review(task: Task) -> Reason:
@@ -128,6 +150,7 @@ def _waiting(task: Task, now: datetime) -> list[Reason]:
     agent = (
         Agent.objects.filter(organization_id=task.organization_id, pk=task.agent_id)
         .select_related("current_version")
+        .annotate(disabled_by=disabling_override())
         .first()
         if task.agent_id
         else None
@@ -156,11 +179,15 @@ def _held_by_agent(agent: Agent) -> Iterator[Reason]:
         yield Reason(ReasonCode.AGENT_DELETED, message, "agent", agent.pk, since=agent.deleted_at)
     elif not _is_started(agent):
         yield _stopped(agent)
+    elif refusal := _disabled(agent):
+        yield refusal
 
 
 def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
     if task.available_at > now and task.error_kind == FailureKind.BREAKER_OPEN:
         yield _kept_by_breaker(task, agent)
+    elif task.available_at > now and task.error_kind == FailureKind.BUDGET_EXHAUSTED:
+        yield _kept_by_budget(task)
     elif task.available_at > now:
         message = f"The last attempt failed. {task.error}" if task.error else "It is not time yet."
         yield Reason(
@@ -174,6 +201,17 @@ def _kept_by_breaker(task: Task, agent: Agent) -> Reason:
     found = breakers.values_list("pk", flat=True).first()
     reason = Reason(ReasonCode.BREAKER_OPEN, task.error, "task", task.pk, until=task.available_at)
     return replace(reason, kind="breaker", id=found) if found else reason
+
+
+def _kept_by_budget(task: Task) -> Reason:
+    code, until = ReasonCode.BUDGET_EXHAUSTED, task.available_at
+    runs = AgentExecution.objects.filter(organization_id=task.organization_id)
+    # None: the agent's own daily limit.
+    held = runs.filter(pk__in=[task.resumes_execution_id]).values_list("held_by", flat=True)
+    budget = held.first()
+    if budget is not None:
+        return Reason(code, task.error, "budget", budget, until=until)
+    return Reason(code, task.error, "agent", task.agent_id or task.pk, until=until)
 
 
 def _full(agent: Agent) -> Iterator[Reason]:
@@ -235,6 +273,7 @@ def _candidates(task: Task) -> list[Agent]:
         .annotate(
             able=Case(When(tools & ~banned, then=Value(1)), default=Value(0)),
             started=Case(When(started, then=Value(1)), default=Value(0)),
+            disabled_by=disabling_override(),
         )
         .order_by("-able", "-started", "pk")[:CANDIDATES]
     )
@@ -247,6 +286,8 @@ def _refusal(agent: Agent, task: Task, load: int) -> Reason | None:
         return Reason(ReasonCode.AGENT_LACKS_TOOLS, message, "agent", agent.pk)
     if not _is_started(agent):
         return _stopped(agent)
+    if refusal := _disabled(agent):
+        return refusal
     return _at_limit(agent, load) if load >= _limit(agent) else None
 
 
@@ -258,6 +299,8 @@ def _nobody(refusals: list[Reason], task: Task) -> str:
         return f"No agent may use all of: {', '.join(task.required_tools)}. Enable them for one."
     if closest == ReasonCode.AGENT_STOPPED:
         return "No agent that has the tools is started. Start one."
+    if closest == ReasonCode.AGENT_DISABLED:
+        return "An override disables each agent that has the tools. Enable one."
     return "The started agents that have the tools are at their limit. Wait, or raise it for one."
 
 
@@ -277,6 +320,14 @@ def _lacking(agent: Agent, task: Task) -> list[str]:
 def _stopped(agent: Agent) -> Reason:
     message = f"Agent {agent.name} is {agent.status}. Start it."
     return Reason(ReasonCode.AGENT_STOPPED, message, "agent", agent.pk, since=agent.last_active_at)
+
+
+def _disabled(agent: Agent) -> Reason | None:
+    override: UUID | None = agent.disabled_by  # type: ignore[attr-defined]  # read along
+    if override is None:
+        return None
+    message = f"An override disables agent {agent.name}. Have an administrator enable it."
+    return Reason(ReasonCode.AGENT_DISABLED, message, "override", override)
 
 
 def _at_limit(agent: Agent, taken: int) -> Reason:

@@ -29,6 +29,11 @@ def get_task(*, organization_id: UUID, task_id: UUID) -> Task:
     return task
 
 
+def has_task(organization_id: UUID, task_id: UUID) -> bool:
+    """Whether the organization has such a task; a hook of `approvals.operations.requests`."""
+    return Task.objects.filter(organization_id=organization_id, pk=task_id).exists()
+
+
 def find_next_attempt(*, task: Any) -> datetime | None:
     """When a task may run again that failed or was put off; None if it waits for nothing such.
 

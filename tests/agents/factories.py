@@ -1,16 +1,22 @@
 """Agents and runs for tests."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 from accounts.models import Organization
-from agents.models import Agent
-from agents.operations import registry
+from agents.models import Agent, AgentOverride
+from agents.operations import catalogue, overrides, registry
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
+from agents.runtime.tools import Tool
 from kernel import clock
 from kernel.actors import Actor
+from tools.operations.builtins import BUILTINS
 
 _numbers = count(1)
+SOMEBODY = UUID("0198a1b2-0000-7000-8000-000000000001")
 PERSON = Actor(type="user", id="1", label="person@example.com")
 
 
@@ -24,6 +30,17 @@ def make_agent(organization: Organization, *, started: bool = True, **values: An
     }
     agent = registry.create_agent(values=named, **scope)
     return registry.start_agent(agent_id=agent.pk, **scope) if started else agent
+
+
+@contextmanager
+def registered(*tools: Tool) -> Iterator[None]:
+    """A hub that has these tools too."""
+    catalogue.register_tools(tools)
+    try:
+        yield
+    finally:
+        for tool in tools:
+            del catalogue.TOOLS._tools[tool.name], BUILTINS[tool.name]
 
 
 def answered(output: str = "Done.") -> RunResult:
@@ -44,3 +61,35 @@ def failed(*, retryable: bool = True, after: float | None = None) -> RunResult:
     return RunResult(
         status="error", output="", error=failure, usage=Usage(), tool_calls=0, duration_ms=7
     )
+
+
+def make_override(organization: Organization, agent_name: str = "", **values: Any) -> AgentOverride:
+    """An override of the agent of that name."""
+    return overrides.create_override(
+        organization_id=organization.pk,
+        agent_name=agent_name or f"Agent {next(_numbers)}",
+        values=values,
+        actor=PERSON,
+        user_id=SOMEBODY,
+        now=clock.now(),
+    )
+
+
+def change_override(override: AgentOverride, **values: Any) -> AgentOverride:
+    """The same with other values."""
+    return overrides.update_override(values=values, **_writing(override))
+
+
+def drop_override(override: AgentOverride) -> AgentOverride:
+    """Its last state."""
+    return overrides.delete_override(**_writing(override))
+
+
+def _writing(override: AgentOverride) -> dict[str, Any]:
+    return {
+        "organization_id": override.organization_id,
+        "override_id": override.pk,
+        "actor": PERSON,
+        "user_id": SOMEBODY,
+        "now": clock.now(),
+    }

@@ -1,12 +1,21 @@
-"""The console's page of an agent: what each version changed."""
+"""The console's pages of agents and overrides: what each version changed, and the buttons."""
 
+from typing import Any
+
+import pytest
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from agents.models import Agent, AgentOverride
 from agents.operations import registry
 from kernel import clock
-from tests.agents.factories import PERSON, make_agent
+from tests.agents.factories import PERSON, make_agent, make_override
+from tests.hub.console_rows import address, list_address
+
+SUBMITTED = {"_form_submitted": "on"}
+SHOWN = ("provider", "selected_tools", "guardrails", "temperature", "enabled")
 
 
 def test_versions_show_what_changed_between_them(client: Client, viewer: User) -> None:
@@ -51,3 +60,120 @@ def test_a_deleted_agent_has_no_page(client: Client, viewer: User) -> None:
     client.force_login(viewer)
 
     assert client.get(reverse("admin:agents_agent_change", args=[agent.pk])).status_code == 302
+
+
+def press(client: Client, row: Model, button: str, **values: Any) -> Any:
+    """A button on an object's page, its dialog filled in with `values`."""
+    page = address(type(row), row.pk, button)
+    return client.post(page, {**SUBMITTED, **values})
+
+
+def make(client: Client, **values: Any) -> str:
+    """The button above the list of overrides; what the dialog says then."""
+    page = reverse("admin:agents_agentoverride_create_override")
+    return client.post(page, {**SUBMITTED, **values}).content.decode()
+
+
+def test_a_version_is_rolled_back_to(client: Client, operator: User) -> None:
+    agent = make_agent(operator.organization, max_tokens=1)
+    registry.update_agent(
+        organization_id=agent.organization_id,
+        agent_id=agent.pk,
+        values={"max_tokens": 2},
+        actor=PERSON,
+        now=clock.now(),
+    )
+    client.force_login(operator)
+
+    dialog = client.get(address(Agent, agent.pk, "roll_back")).content.decode()
+    press(client, agent, "roll_back", number="1")
+
+    agent.refresh_from_db()
+    assert "1, of" in dialog
+    assert "2, of" not in dialog
+    assert agent.current_version is not None
+    assert (agent.current_version.number, agent.current_version.max_tokens) == (3, 1)
+
+
+def test_an_override_is_made_changed_switched_and_deleted(client: Client, admin: User) -> None:
+    client.force_login(admin)
+    values = {"agent_name": "Ada", "provider": "openai", "tools": "calculator", "timeout": "5000"}
+
+    make(client, **values)
+    override = AgentOverride.objects.get()
+    press(client, override, "disable")
+    press(client, override, "change_override", tools="none", temperature="0")
+    press(client, override, "roll_back", number="1")
+    press(client, override, "disable")
+    press(client, override, "enable")
+    gone = press(client, override, "delete_override")
+
+    kept = [
+        tuple(revision.values[name] for name in SHOWN)
+        for revision in override.revisions.order_by("number")
+    ]
+    assert kept == [
+        ("openai", ["calculator"], {"timeout": 5000}, None, True),
+        ("openai", ["calculator"], {"timeout": 5000}, None, False),
+        (None, [], None, 0.0, False),
+        ("openai", ["calculator"], {"timeout": 5000}, None, True),
+        ("openai", ["calculator"], {"timeout": 5000}, None, False),
+        ("openai", ["calculator"], {"timeout": 5000}, None, True),
+    ]
+    override.refresh_from_db()
+    assert override.deleted_at is not None
+    assert gone["Location"] == list_address(AgentOverride)
+
+
+def test_a_refused_override_says_why(client: Client, admin: User) -> None:
+    make_override(admin.organization, "Ada")
+    client.force_login(admin)
+
+    taken = make(client, agent_name="Ada")
+    unknown = make(client, agent_name="Bob", tools="no_such")
+
+    assert "There is an override for this agent." in taken
+    assert "Not in the tool catalogue: no_such." in unknown
+    assert AgentOverride.objects.count() == 1
+
+
+def test_an_override_without_an_agent_is_marked(client: Client, viewer: User) -> None:
+    agent = make_agent(viewer.organization, name="Ada")
+    make_override(viewer.organization, "Ada")
+    make_override(viewer.organization, "Bob")
+    client.force_login(viewer)
+
+    page = client.get(list_address(AgentOverride)).content.decode()
+
+    assert page.count("no such agent") == 1
+    assert address(Agent, agent.pk) in page
+
+
+def test_whoever_may_only_look_gets_no_buttons(client: Client, operator: User) -> None:
+    override = make_override(operator.organization, "Ada")
+    client.force_login(operator)
+
+    page = client.get(address(AgentOverride, override.pk))
+    refused = press(client, override, "disable")
+
+    override.refresh_from_db()
+    assert "Disable agent" not in page.content.decode()
+    assert (refused.status_code, override.enabled) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "words"), [(True, "Overridden"), (False, "Disabled by an override")]
+)
+def test_an_agents_page_says_what_counts_instead(
+    client: Client, viewer: User, enabled: object, words: str
+) -> None:
+    agent = make_agent(viewer.organization, name="Ada")
+    client.force_login(viewer)
+    before = client.get(address(Agent, agent.pk)).content.decode()
+
+    override = make_override(viewer.organization, "Ada", enabled=enabled)
+
+    page = client.get(address(Agent, agent.pk)).content.decode()
+    assert words in page
+    assert address(AgentOverride, override.pk) in page
+    assert words not in before

@@ -121,7 +121,10 @@ def test_a_closed_run_takes_no_more_steps(execution: AgentExecution) -> None:
             late()
 
     assert list(ExecutionStep.objects.values_list("status", flat=True)) == [StepStatus.STARTED]
-    assert not UsageRecord.objects.exists()
+    # It was paid for all the same, and is booked once.
+    with pytest.raises(RunWithoutLease):
+        executions.record_turn(ordinal=2, turn=model_turn(), **scope)
+    assert UsageRecord.objects.get().input_tokens == model_turn().usage.input_tokens
 
 
 def test_the_agents_totals_follow(organization: Organization) -> None:

@@ -110,12 +110,12 @@ def test_a_provider_that_the_hub_has_not_works_with_a_key_of_ones_own(
     change(home, anthropic_api_key="sk-ant-of-ours")
 
     with tenancy.organization(home.pk):
-        access = run_agent._read_access(home.pk, agent.current_version)  # type: ignore[arg-type]
-    assert access.api_key == "sk-ant-of-ours"
-    models = run_agent.model_registry().with_key(access.api_key)
+        (model,), keys = run_agent._reach(home.pk, [("anthropic", "")])
+    assert keys == {"anthropic": "sk-ant-of-ours"}
+    models = run_agent.model_registry().with_keys(keys)
 
     async def name() -> str:
-        return models.model("anthropic", access.model).model_name
+        return models.model(*model).model_name
 
     assert loop.get().submit(name()).result(10) == "claude-sonnet-5-5"
 
@@ -169,8 +169,8 @@ def test_keys_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = ProviderRegistry({"openai": ProviderSettings(api_key="hub")})
 
     async def use() -> list[Any]:
-        made = [registry.with_key(f"key-{n}").model("openai", "m") for n in range(5)]
-        again = registry.with_key("key-4").model("openai", "m")
+        made = [registry.with_keys({"openai": f"key-{n}"}).model("openai", "m") for n in range(5)]
+        again = registry.with_keys({"openai": "key-4"}).model("openai", "m")
         await registry.aclose()
         return [*made, again]
 

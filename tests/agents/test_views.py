@@ -32,6 +32,7 @@ def test_an_agent_is_shown_flat_with_its_configuration(api: Api, operator: User)
         "name": "Ada",
         "description": "",
         "kind": "hosted",
+        "agent_type": "dynamic",
         "role": "general",
         "email": "",
         "tags": [],
@@ -61,6 +62,7 @@ def test_an_agent_is_shown_flat_with_its_configuration(api: Api, operator: User)
         "memory_limit_mb": 512,
         "autonomy_level": "autonomous",
         "risk_rules": {},
+        "fallback_models": [],
     }
 
 

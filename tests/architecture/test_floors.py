@@ -11,6 +11,7 @@ DOORS = {"operations", "selectors", "models", "errors", "choices"}
 # Modules that other apps may import although they are no door, each with its reason.
 OTHER_DOORS: dict[str, str] = {
     "agents.runtime.spec": "The frozen dataclasses that agents.operations.run_agent gives back.",
+    "agents.runtime.tools": "How apps describe the tools that they contribute.",
     "accounts.serializers.auth": "Every kind of login is answered in the same shape.",
 }
 

@@ -14,8 +14,17 @@ EXEMPT: dict[tuple[str, str], str] = {
     ("now-is-an-argument", "agents/operations/gates.py"): (
         "Model calls pass it while the run lasts, each at its own instant."
     ),
+    ("now-is-an-argument", "agents/operations/journal.py"): (
+        "It hears of turns and tool calls while the run lasts, each at its own instant."
+    ),
     ("now-is-an-argument", "agents/operations/run_agent.py"): (
-        "Its journal hears of turns and tool calls while the run lasts, each at its own instant."
+        "How much time is left is asked when the run really begins, on the loop."
+    ),
+    ("now-is-an-argument", "memory/operations/tools.py"): (
+        "An agent remembers while its run lasts, each thing at its own instant."
+    ),
+    ("now-is-an-argument", "tools/operations/calls.py"): (
+        "A call begins and ends while a run lasts, each at its own instant."
     ),
     ("now-is-an-argument", "tasks/operations/runner.py"): (
         "It lives as long as a run; the instant of its start would be wrong at its end."

@@ -27,6 +27,8 @@ from tests.footprint import footprint
 FILTERS: Final = frozenset({"organization", "organization_id"})
 # Rows without which the world is whole, each with its reason.
 EMPTY: Final[dict[str, str]] = {}
+# Where a body without them is refused before anybody looks (contract 004 C0).
+BODIES: Final = {"/agents/": b'{"prompt": "Hello"}'}
 
 
 def owned() -> list[type[models.Model]]:
@@ -114,7 +116,8 @@ def fault(route: tuple[str, str], theirs: World, client: Client) -> str:
     path = theirs.path(template)
     hidden, before = secrets_of(theirs), rows_of(theirs.organization)
     with transaction.atomic():
-        answer = client.generic(method, path, b"{}", content_type="application/json")
+        body = next((sent for start, sent in BODIES.items() if template.startswith(start)), b"{}")
+        answer = client.generic(method, path, body, content_type="application/json")
         after = rows_of(theirs.organization)
         transaction.set_rollback(True)
     told = answer.content.decode()

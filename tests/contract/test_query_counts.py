@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import IpRule, Organization, Role, RoleAssignment, User
+from agents.models import AgentOverride
 from agents.operations import registry
 from audit import operations as audit
 from kernel import clock
@@ -16,13 +18,18 @@ from projects.models import Project
 from tasks.models import Task
 from tasks.operations import endings
 from tests.accounts.factories import make_key, make_token, make_user
-from tests.agents.factories import PERSON, failed, make_agent
+from tests.agents.factories import PERSON, change_override, failed, make_agent, make_override
+from tests.approvals.factories import ask, make_rule
 from tests.breakers.factories import make_breaker
 from tests.clients import ApiClient
 from tests.contract.test_rows import described
+from tests.cost.factories import make_budget, make_price
+from tests.dead_letters.factories import make_dead
 from tests.knowledge import factories as knowledge
+from tests.memory.factories import make_memory
 from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
+from tests.tools.factories import make_source, make_tool
 
 Api = Callable[[User | None], ApiClient]
 HOUR: Final = timedelta(hours=1)
@@ -31,15 +38,22 @@ HOUR: Final = timedelta(hours=1)
 LISTS: Final = {
     "/api/v1/admin/audit": 1,
     "/api/v1/admin/users": 1,
+    "/api/v1/agent-overrides/{}/revisions": 2,
     "/api/v1/agents": 1,
+    "/api/v1/agents/{}/memories": 2,
     "/api/v1/agents/{}/versions": 2,
+    "/api/v1/approval-rules": 1,
+    "/api/v1/approvals": 1,
     "/api/v1/audit-events": 1,
     "/api/v1/audit-events/checkpoints": 1,
     "/api/v1/auth/sessions": 2,
+    "/api/v1/budgets": 2,
     "/api/v1/circuit-breakers": 1,
+    "/api/v1/dead-letter": 1,
     "/api/v1/environments": 1,
     "/api/v1/executions": 1,
     "/api/v1/knowledge": 1,
+    "/api/v1/prices": 1,
     "/api/v1/projects": 1,
     "/api/v1/projects/{}/environments": 2,
     "/api/v1/roles": 1,
@@ -48,14 +62,25 @@ LISTS: Final = {
     "/api/v1/security/sessions": 2,
     "/api/v1/tasks": 1,
     "/api/v1/tasks/{}/attempts": 3,
+    "/api/v1/tool-sources": 1,
+    "/api/v1/tools": 1,
     "/api/v1/user-roles": 1,
     "/api/v1/users/{}/roles": 2,
+    "/v1/agentexecutions": 1,
+    "/v1/agentoverrides": 1,
+    "/v1/toolcatalog": 1,
 }
 # Lists that hold more than `add_rows` makes are asked for a part.
 PARTS: Final = {
     "/api/v1/admin/audit": {"action": "knowledge.create"},
     "/api/v1/audit-events": {"action": "knowledge.create"},
+    "/api/v1/agents": {"limit": "100"},
+    "/api/v1/executions": {"limit": "100"},
+    "/api/v1/tasks": {"limit": "100"},
     "/api/v1/user-roles": {"limit": "100"},
+    "/v1/agentexecutions": {"pageRowCount": "100"},
+    "/v1/agentoverrides": {"pageRowCount": "100"},
+    "/v1/toolcatalog": {"pageRowCount": "100"},
 }
 
 
@@ -76,6 +101,15 @@ def add_rows(task: Task, count: int) -> None:
         make_environment(first_project(task), name=f"Environment at {now}")
         make_project(task.organization)
         make_breaker(task.organization, name=f"host:{count}.{number}")
+        make_budget(task.organization, scope="agent", subject_id=uuid4())
+        make_price(task.organization, model=f"model-{count}.{number}")
+        make_override(task.organization)
+        make_tool(make_source(task.organization, name=f"source{count}-{number}"))
+        change_override(first_override(task), max_tokens=1 + task.attempts.count())
+        make_dead(task.organization, now=now)
+        make_memory(task.agent, content=f"{now}")  # type: ignore[arg-type]  # it has one
+        ask(task.organization, now=now)
+        make_rule(task.organization)
         audit.seal_events(now=now)
         add_role(task.organization, str(now))
         add_rule(task.organization)
@@ -119,10 +153,17 @@ def first_project(task: Task) -> Project:
     return found or make_project(task.organization)
 
 
+def first_override(task: Task) -> AgentOverride:
+    """The override that has revisions."""
+    return AgentOverride.objects.filter(organization=task.organization).earliest("created_at", "pk")
+
+
 def address(path: str, task: Task) -> str:
     """`path` with the id of the object that its rows belong to."""
     if "/projects/{" in path:
         return path.format(first_project(task).pk)
+    if "/agent-overrides/{" in path:
+        return path.format(first_override(task).pk)
     if "/users/{" in path:
         return path.format(first_user(task.organization).pk)
     return path.format(task.agent_id if "/agents/{" in path else task.pk)
@@ -132,7 +173,8 @@ def count(client: ApiClient, path: str, **query: Any) -> tuple[int, int]:
     """How many rows were listed, and by how many queries."""
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(path, **query)
-    return len(answer.json()["items"]), len(queries)
+    body = answer.json()
+    return len(body.get("items", body.get(body.get("dataName")))), len(queries)
 
 
 def test_every_list_is_counted() -> None:
@@ -167,4 +209,5 @@ def test_a_page_of_many_takes_one_more_to_count_them(api: Api, admin: User, task
 
     for path, queries in LISTS.items():
         asked = address(path, task)
-        assert count(client, asked, limit=1) == (1, queries + 1), path
+        size = "pageRowCount" if path.startswith("/v1/") else "limit"
+        assert count(client, asked, **{size: 1}) == (1, queries + 1), path

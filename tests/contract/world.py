@@ -11,16 +11,24 @@ import pyotp
 from accounts.choices import SessionKind, UserRole
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations.bootstrap import hash_key
-from agents.models import AgentExecution
+from agents.choices import StepKind
+from agents.models import AgentExecution, AgentOverride, ExecutionStep, StepOutput
 from audit.models import AuditEvent
+from cost.operations import rollup
+from dead_letters.models import DeadLetter
 from kernel import clock
+from memory.models import Memory
 from sso.models import PendingLogin
 from tests.accounts import factories
+from tests.approvals.factories import approve, ask
 from tests.clients import ApiClient
+from tests.cost.factories import Call
 from tests.hub.console_rows import Finished, fill
 from tests.sso.factories import link
+from tools.models import CatalogTool
 
 AGENT_SECRET: Final = "agent-secret-0123456789"
+DOCUMENT: Final = '{"openapi": "3.1.0", "servers": [{"url": "https://theirs.example.com"}]}'
 NARROW: Final = ["knowledge.read"]
 PUT: Final[dict[str, Any]] = {
     "/api/v1/settings/llm/default_model": {"value": "theirs"},
@@ -64,8 +72,21 @@ def make() -> World:
     project = made(client, "/api/v1/projects", {"name": "Project"})
     stage = {"project_id": project["id"], "name": "prod", "type": "prod"}
     environment = made(client, "/api/v1/environments", stage)
+    approval = ask(organization)
+    approve(ask(organization), people[UserRole.OPERATOR])
+    rule = made(client, "/api/v1/approval-rules", {"name": "Rule", "action": "deploy"})
     breaker = made(client, "/api/v1/circuit-breakers", {"name": "provider:theirs"})
+    budget = made(
+        client,
+        "/api/v1/budgets",
+        {"scope": "organization", "period": "month", "limit_usd": "1", "is_hard": True},
+    )
+    rate = {"provider": "openai", "model": "theirs", "input_usd": "1", "output_usd": "1"}
+    price = made(client, "/api/v1/prices", rate)
+    spend(organization)
     knowledge = client.get("/api/v1/knowledge").json()["items"][0]["id"]
+    described = {"name": "theirs", "kind": "openapi", "document": DOCUMENT}
+    source = made(client, "/api/v1/tool-sources", described)
     enrol(person)
     for path, body in PUT.items():
         changed = client.put(path, body)
@@ -79,22 +100,37 @@ def make() -> World:
         people[UserRole.VIEWER],
         {
             "/api/v1/admin/users/{}": one(person.pk),
+            "/api/v1/agent-overrides/{}": (str(_newest(AgentOverride, organization)), "1"),
             "/api/v1/agents/{}": one(finished.agent.pk),
+            "/api/v1/agents/{}/versions/{}": (str(finished.agent.pk), "1"),
+            "/api/v1/agents/memories/{}": one(_newest(Memory, organization)),
+            "/api/v1/approval-rules/{}": one(rule["id"]),
+            "/api/v1/approvals/{}": one(approval.pk),
             "/api/v1/audit-events/{}": one(_newest(AuditEvent, organization)),
             "/api/v1/auth/sessions/{}": one(_session(admin)),
+            "/api/v1/budgets/{}": one(budget["id"]),
             "/api/v1/circuit-breakers/{}": one(breaker["service"]),
+            "/api/v1/dead-letter/{}": one(_newest(DeadLetter, organization, "task_id")),
             "/api/v1/environments/{}": one(environment["id"]),
             "/api/v1/executions/{}": one(_execution(finished)),
             "/api/v1/knowledge/{}": one(knowledge),
+            "/api/v1/prices/{}": one(price["id"]),
             "/api/v1/projects/{}": one(project["id"]),
             "/api/v1/roles/{}": one(role["id"]),
             "/api/v1/security/api-keys/{}": one(key["id"]),
             "/api/v1/security/sessions/{}": one(_session(admin)),
             "/api/v1/settings/{}": ("llm", "default_model"),
             "/api/v1/tasks/{}": one(finished.task.pk),
+            "/api/v1/tool-sources/{}": one(source["id"]),
+            "/api/v1/tools/{}": one(_newest(CatalogTool, organization)),
             "/api/v1/user-roles/{}": one(assignment["id"]),
+            "/api/v1/tool-outputs/{}": one(whole_output(finished)),
             "/api/v1/users/{}": one(person.pk),
+            "/agents/{}": (finished.agent.name,),
             "/permissions/{}": ("task.read",),
+            "/v1/agentexecution/{}": one(_execution(finished)),
+            "/v1/agentoverride/{}": one(_newest(AgentOverride, organization)),
+            "/v1/toolcatalogentry/{}": one(_newest(CatalogTool, organization)),
         },
     )
 
@@ -113,6 +149,14 @@ def vouch(person: User) -> None:
         redirect_uri="http://127.0.0.1/callback",
         expires_at=clock.now() + timedelta(minutes=10),
     )
+
+
+def spend(organization: Organization) -> None:
+    """A call that is booked and in its day, and one that is under way."""
+    now = clock.now()
+    Call(organization.pk, now=now).book()
+    Call(organization.pk, now=now).reserve()
+    rollup.roll_usage()
 
 
 def enrol(person: User) -> None:
@@ -135,6 +179,21 @@ def made(client: ApiClient, path: str, body: Any = None, *, status: int = 201) -
     return answer.json()
 
 
+def whole_output(finished: Finished) -> UUID:
+    """The step of a call whose output was cut for the model."""
+    run = AgentExecution.objects.get(task_id=finished.task.pk)
+    step = ExecutionStep.objects.create(
+        organization=run.organization,
+        execution=run,
+        ordinal=1000,
+        kind=StepKind.TOOL_CALL,
+        tool="calculator",
+        is_cut=True,
+    )
+    StepOutput.objects.create(organization=run.organization, step=step, text="theirs")
+    return step.pk
+
+
 def mint(organization: Organization) -> None:
     """A key of a remote agent."""
     AgentKey.objects.create(
@@ -145,8 +204,9 @@ def mint(organization: Organization) -> None:
     )
 
 
-def _newest(model: Any, organization: Organization) -> UUID:
-    found: UUID = model.objects.filter(organization_id=organization.pk).latest("pk").pk
+def _newest(model: Any, organization: Organization, field: str = "pk") -> UUID:
+    row = model.objects.filter(organization_id=organization.pk).latest("pk")
+    found: UUID = getattr(row, field)
     return found
 
 

@@ -8,16 +8,17 @@ import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import Organization
-from cost import selectors
-from cost.selectors import PRICE_LIST, Price, Total
+from cost.selectors import prices, usage
+from cost.selectors.prices import PRICE_LIST, Price
+from cost.selectors.usage import Total
 from tests.cost import factories
 from tests.cost.factories import NOW, Usage
 
 UNKNOWN = Price(Decimal(0), is_priced=False)
 
 
-def price(provider: str, model: str, usage: Usage | None = None) -> Price:
-    return selectors.price(provider=provider, model=model, usage=usage or Usage(), at=NOW)
+def price(provider: str, model: str, used: Usage | None = None) -> Price:
+    return prices.price(provider=provider, model=model, usage=used or Usage(), at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -92,19 +93,19 @@ def test_totals_are_exact_and_by_id(organization: Organization) -> None:
 
     mine = Total(Decimal("0.00000225"), 3, 3, calls=3, unpriced_calls=0)
     of = organization.pk
-    assert selectors.total(organization_id=of, execution_id=execution_id) == mine
-    assert selectors.total(organization_id=of, task_id=task_id) == Total(
+    assert usage.total(organization_id=of, execution_id=execution_id) == mine
+    assert usage.total(organization_id=of, task_id=task_id) == Total(
         Decimal("0.00000225"), 4, 4, calls=4, unpriced_calls=1
     )
-    assert selectors.total(organization_id=of, task_id=task_id, agent_id=agent_id) == mine
-    assert selectors.total(organization_id=of).calls == 5
+    assert usage.total(organization_id=of, task_id=task_id, agent_id=agent_id) == mine
+    assert usage.total(organization_id=of).calls == 5
 
 
 def test_nothing_costs_nothing(
     organization: Organization, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
-        found = selectors.total(organization_id=organization.pk, task_id=uuid4())
+        found = usage.total(organization_id=organization.pk, task_id=uuid4())
 
     assert found == Total(Decimal(0), 0, 0, calls=0, unpriced_calls=0)
 
@@ -115,8 +116,8 @@ def test_totals_and_lists_stay_in_the_organization(
     task_id = uuid4()
     factories.record(organization, task_id=task_id)
 
-    assert selectors.total(organization_id=other_organization.pk, task_id=task_id).calls == 0
-    assert not selectors.list_usage(organization_id=other_organization.pk).exists()
+    assert usage.total(organization_id=other_organization.pk, task_id=task_id).calls == 0
+    assert not usage.list_usage(organization_id=other_organization.pk).exists()
 
 
 def test_the_ledger_is_newest_first(organization: Organization) -> None:
@@ -124,6 +125,6 @@ def test_the_ledger_is_newest_first(organization: Organization) -> None:
     early = factories.record(organization)
     same = factories.record(organization)
 
-    found = list(selectors.list_usage(organization_id=organization.pk))
+    found = list(usage.list_usage(organization_id=organization.pk))
 
     assert [row.pk for row in found] == [late.pk, same.pk, early.pk]

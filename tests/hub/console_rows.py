@@ -11,27 +11,37 @@ from django.urls import reverse
 
 from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
 from accounts.operations import sessions
-from agents.models import Agent, AgentExecution
+from agents.models import Agent, AgentExecution, AgentOverride
 from agents.operations import executions
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import Usage
+from approvals.models import Approval, ApprovalRule
 from audit import operations as audit
 from audit.models import AuditCheckpoint, AuditEvent
 from breakers.models import CircuitBreaker
-from cost.models import UsageRecord
+from cost.models import Budget, ModelPrice, UsageRecord
+from dead_letters.models import DeadLetter
 from events.models import OutboxEvent
 from kernel import clock
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from memory.models import Memory
 from projects.models import Environment, Project
+from secrets_vault.models import Secret
 from tasks.models import Task
 from tasks.operations import endings
 from tests.accounts.factories import make_actor
-from tests.agents.factories import answered, make_agent
+from tests.agents.factories import answered, make_agent, make_override
+from tests.approvals.factories import ask, make_rule
 from tests.breakers.factories import make_breaker
+from tests.cost.factories import make_budget, make_price
+from tests.dead_letters.factories import make_dead
 from tests.knowledge import factories as knowledge
+from tests.memory.factories import make_memory
 from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
+from tests.tools.factories import make_secret, make_source, make_tool, use_secret
+from tools.models import CatalogTool, ToolSource
 
 # The models that have a page, each registered with the site.
 PAGES: tuple[type[Model], ...] = (
@@ -43,13 +53,23 @@ PAGES: tuple[type[Model], ...] = (
     ApiKey,
     AgentKey,
     Agent,
+    AgentOverride,
     AgentExecution,
     Task,
     KnowledgeEntry,
+    Memory,
     Project,
     Environment,
     CircuitBreaker,
+    ToolSource,
+    CatalogTool,
+    Secret,
+    Approval,
+    ApprovalRule,
+    DeadLetter,
     UsageRecord,
+    Budget,
+    ModelPrice,
     AuditEvent,
     AuditCheckpoint,
     OutboxEvent,
@@ -117,8 +137,17 @@ def fill(user: User, *, text: str = "Forty-two.") -> Finished:
     )
     make_environment(make_project(user.organization), name=f"Environment {text}")
     make_breaker(user.organization, name=f"host:{user.pk}")
+    use_secret(make_secret(user.organization, name=f"secret-{user.pk}", description=text))
+    make_tool(make_source(user.organization, name=f"s{user.pk.hex}"), description=text)
+    make_budget(user.organization, scope="agent", subject_id=user.pk)
+    make_price(user.organization, model=f"model-{user.pk}")
+    rule = make_rule(user.organization, description=text)
+    ask(user.organization, arguments={"said": text}, rule_id=rule.pk, actor=make_actor(user))
+    make_dead(user.organization, title=f"Dead {text}", message=text)
     audit.seal_events(now=clock.now())
     agent = make_agent(user.organization, system_prompt=text, description=text)
+    make_override(user.organization, system_prompt=text)
+    make_memory(agent, content=text)
     return finish_task(user.organization, agent=agent, text=text, title=f"Title {text}")
 
 

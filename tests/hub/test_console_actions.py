@@ -185,7 +185,7 @@ def test_a_button_of_no_row_leads_back(
 @pytest.mark.parametrize(
     ("make", "offered"),
     [
-        (started, {"stop_agent"}),
+        (started, {"run_agent", "stop_agent"}),
         (stopped, {"start_agent"}),
         (waiting, {"cancel_task"}),
         (failed, {"retry_task"}),

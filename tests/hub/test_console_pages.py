@@ -9,23 +9,31 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
-from agents.models import Agent, AgentExecution
+from agents.models import Agent, AgentExecution, AgentOverride
+from approvals.models import Approval, ApprovalRule
 from audit.models import AuditCheckpoint, AuditEvent
 from breakers.models import CircuitBreaker
-from cost.models import UsageRecord
+from cost.models import Budget, ModelPrice, UsageRecord
+from dead_letters.models import DeadLetter
 from events.models import OutboxEvent
 from kernel import permissions
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from memory.models import Memory
 from projects.models import Environment, Project
+from secrets_vault.models import Secret
 from tasks.models import Task
 from tests.accounts import factories
 from tests.events.factories import publish
 from tests.hub import console_rows
 from tests.hub.console_rows import PAGES, address, list_address, page_of, row_of
+from tools.models import CatalogTool, ToolSource
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-FOR_ADMINISTRATORS = (CircuitBreaker, Organization, User, Session, ApiKey, AgentKey)
+FOR_ADMINISTRATORS = (
+    *(CircuitBreaker, DeadLetter, ToolSource, Secret),
+    *(Organization, User, Session, ApiKey, AgentKey),
+)
 every_page = pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.model_name)
 # Queries of a list with rows: the cookie, whose it is, the rows, and one per filter that offers the
 # values it sees.
@@ -38,13 +46,23 @@ LIST_QUERIES = {
     ApiKey: 3,
     AgentKey: 3,
     Agent: 4,
+    AgentOverride: 4,  # also the agents of their names
     AgentExecution: 3,
     Task: 3,
     KnowledgeEntry: 4,
+    Memory: 3,
     Project: 3,
     Environment: 3,
     CircuitBreaker: 3,
+    ToolSource: 3,
+    CatalogTool: 4,
+    Secret: 3,
+    Approval: 5,  # also what agents and tasks are called
+    ApprovalRule: 3,
+    DeadLetter: 3,
     UsageRecord: 4,
+    Budget: 5,  # also how they stand, and the days
+    ModelPrice: 3,
     AuditEvent: 6,  # also what its resources are called
     AuditCheckpoint: 3,
     OutboxEvent: 4,

@@ -56,16 +56,41 @@ def test_people_of_a_disabled_organization_are_sent_to_the_login(
 
 
 def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: User) -> None:
-    work = ["Overview", "Tasks", "Agents", "Executions", "Knowledge", "Projects", "Environments"]
+    work = [
+        "Overview",
+        "Tasks",
+        "Agents",
+        "Overrides",
+        "Executions",
+        "Approvals",
+        "Knowledge",
+        "Memory",
+        "Projects",
+        "Environments",
+    ]
     client.force_login(viewer)
     seen = menu(client)
     client.force_login(admin)
 
-    assert seen[:8] == [*work, "Usage"]
+    assert seen[: len(work) + 1] == [*work, "Usage"]
     assert not set(seen) & {*PEOPLE, *HUB, "Audit export"}
     assert menu(client) == [
         *work,
-        *("Usage", "Audit", "Audit checkpoints", "Audit export", "Circuit breakers", "Events"),
+        *(
+            "Usage",
+            "Budgets",
+            "Model prices",
+            "Audit",
+            "Audit checkpoints",
+            "Audit export",
+            "Approval rules",
+            "Tools",
+            "Tool sources",
+            "Secrets",
+            "Circuit breakers",
+            "Dead letters",
+            "Events",
+        ),
         "Users",
         "Roles",
         "Role assignments",

@@ -53,3 +53,16 @@ def test_proxies_are_networks() -> None:
     found = read({"HUB_ENV": "test", "HUB_TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::1"})
 
     assert found.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128"))
+
+
+def test_commands_have_names() -> None:
+    given = {"HUB_ENV": "test", "HUB_MCP_COMMANDS": '{"files": ["mcp-files", "/srv"]}'}
+
+    assert read(given).mcp_commands == {"files": ("mcp-files", "/srv")}
+    assert read({"HUB_ENV": "test"}).mcp_commands == {}
+
+
+@pytest.mark.parametrize("value", ["files", "[]", '{"a": []}', '{"": ["b"]}', '{"a": [1]}', "1"])
+def test_what_is_no_command_stops_the_start(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="HUB_MCP_COMMANDS must be a JSON object"):
+        read({"HUB_ENV": "test", "HUB_MCP_COMMANDS": value})

@@ -123,3 +123,23 @@ def test_a_process_does_not_outlive_its_loop() -> None:
     )
 
     assert ended.returncode == os.EX_SOFTWARE
+
+
+def test_what_is_kept_open_is_closed_after_what_ran() -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        order.append("work")
+
+    async def close() -> None:
+        order.append("close")
+
+    async def fail_to_close() -> None:
+        raise LookupError("lost")
+
+    started = Loop([fail_to_close, close])
+    started.submit(work())
+
+    assert started.stop(timeout=5)
+    assert order == ["work", "close"]

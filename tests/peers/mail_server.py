@@ -1,10 +1,12 @@
-"""Plays a mail server far enough to be greeted and logged in at."""
+"""Plays a mail server: greets, lets log in, takes mail."""
 
 import base64
 import socketserver
 import threading
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Final, Self
+
+END: Final = b".\r\n"
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -23,16 +25,27 @@ class _Session(socketserver.StreamRequestHandler):
         for line in self.rfile:
             command, _, rest = line.decode().strip().partition(" ")
             peer.heard.append(command.upper())
-            if command.upper() == "EHLO":
+            self._answer(peer, command.upper(), rest)
+            if command.upper() == "QUIT":
+                return
+
+    def _answer(self, peer: "MailPeer", command: str, rest: str) -> None:
+        match command:
+            case "EHLO":
                 self._say("250-peer\r\n250 AUTH PLAIN")
-            elif command.upper() == "AUTH":
+            case "AUTH":
                 given = base64.b64decode(rest.partition(" ")[2]).decode().split("\0")
                 good = given[1:] == [peer.username, peer.password]
                 self._say("235 welcome" if good else "535 no")
-            elif command.upper() == "QUIT":
+            case "RCPT" if peer.refused and peer.refused in rest:
+                self._say("550 nobody")
+            case "DATA":
+                self._say("354 go on")
+                peer.mails.append("".join(text.decode() for text in iter(self.rfile.readline, END)))
+                self._say("250 taken")
+            case "QUIT":
                 self._say("221 bye")
-                return
-            else:
+            case _:
                 self._say("250 ok")
 
     def _talk(self, peer: "MailPeer") -> None:
@@ -52,7 +65,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class MailPeer:
-    """A server on a free port; `heard` holds the commands that came in."""
+    """A server on a free port; `heard` holds the commands that came in, `mails` what was sent.
+
+    It takes none for addresses that hold `refused`.
+    """
 
     def __init__(
         self, *, username: str = "", password: str = "", silent: bool = False, endless: float = 0
@@ -62,7 +78,9 @@ class MailPeer:
         self.password = password
         self.silent = silent
         self.released = threading.Event()
+        self.refused = ""
         self.heard: list[str] = []
+        self.mails: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _Session)
         self._server.peer = self
         self.port: int = self._server.server_address[1]

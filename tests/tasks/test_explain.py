@@ -58,8 +58,11 @@ def test_every_reason_that_can_come_first_has_its_sentence() -> None:
         "agent_deleted",
         "agent_stopped",
         "agent_at_limit",
+        "agent_disabled",
         "waiting_for_retry",
         "breaker_open",
+        "budget_exhausted",
+        "waiting_for_approval",
         "deadline",
         "waiting_for_worker",
         "no_worker",
@@ -103,7 +106,8 @@ def test_who_lets_calls_through_again_wakes_what_waits_for_them(
     make_breaker(admin.organization, name=f"provider:{provider}")
     agent = make_agent(admin.organization, llm_provider="openai", llm_model="gpt-4o")
     claim = claim_one(make_task(admin.organization, agent=agent))
-    result = replace(failed(), error=failures.breaker_open("The breaker is open.", seconds=600))
+    refusal = failures.breaker_open("The breaker provider:openai is open.", seconds=600)
+    result = replace(failed(), error=refusal)
     task = endings.settle_attempt(claim=claim, result=result, now=clock.now())
 
     answer = api(admin).post(f"/api/v1/circuit-breakers/provider:{provider}/{way}")

@@ -1,7 +1,7 @@
 """A run that was cut off at any point goes on from there, and no tool call is made twice."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -9,32 +9,22 @@ import pytest
 
 from accounts.models import Organization
 from agents.models import Agent, AgentExecution
-from agents.operations import catalogue, executions, run_agent
-from agents.runtime.provider_registry import ProviderRegistry
-from agents.runtime.providers import ProviderSettings
-from agents.runtime.spec import RunResult
-from agents.runtime.tools import Tool, ToolRegistry
-from kernel import clock, loop
+from agents.runtime.tools import Tool
+from kernel import clock
 from tasks.choices import TaskStatus
 from tasks.models import Task, TaskAttempt
 from tasks.operations import endings, sweeps
-from tasks.operations.claims import Claim
-from tests.agents.factories import failed, make_agent
-from tests.peers.model_server import KEY, ModelPeer
-from tests.peers.openai_server import openai_peer
+from tests.agents.factories import failed, make_agent, registered
+from tests.peers.model_server import ModelPeer
 from tests.peers.script import Answer, Step
 from tests.tasks import factories
+from tests.tasks.scripted import Killed, answering, claim_again, kill_at, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WRITES: Final = ("record_turn", "record_tool_call", "record_tool_result")
 # One run: turn, call, result, turn, call, result, answer.
 ALL_WRITES: Final = 7
 # Between the start of the call that must not be repeated and its result on record.
 UNKNOWN: Final = {(2, "after"), (3, "before")}
-
-
-class Killed(Exception):
-    """The worker died here."""
 
 
 def respond(body: Mapping[str, Any]) -> Step:
@@ -50,19 +40,14 @@ def respond(body: Mapping[str, Any]) -> Step:
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelPeer]:
     """The model, and nothing but it behind the provider `openai`."""
-    with openai_peer(respond=respond) as model:
-        settings = ProviderSettings(api_key=KEY, base_url=f"{model.url}/v1")
-        registry = ProviderRegistry({"openai": settings})
-        monkeypatch.setattr(run_agent, "model_registry", lambda: registry)
+    with answering(monkeypatch, respond) as model:
         yield model
-        loop.get().submit(registry.aclose()).result(10)
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def calls() -> Iterator[list[str]]:
     """Names of the tools in the order in which they were really called."""
     made: list[str] = []
-    registry = ToolRegistry()
 
     def tool(name: str, *, idempotent: bool) -> Tool:
         def call(_context: Any, arguments: Mapping[str, Any]) -> Any:
@@ -74,10 +59,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             name=name, description=name, parameters=schema, call=call, idempotent=idempotent
         )
 
-    for one in (tool("send_note", idempotent=False), tool("read_note", idempotent=True)):
-        registry.add(one)
-    monkeypatch.setattr(catalogue, "TOOLS", registry)
-    return made
+    with registered(tool("send_note", idempotent=False), tool("read_note", idempotent=True)):
+        yield made
 
 
 @pytest.fixture
@@ -91,43 +74,6 @@ def agent(organization: Organization, calls: list[str]) -> Agent:
 def task(organization: Organization, agent: Agent) -> Task:
     """Its task."""
     return factories.make_task(organization, agent=agent)
-
-
-def run(claim: Claim) -> RunResult:
-    """The claimed run, on the loop, to its end."""
-    return (
-        loop.get()
-        .submit(run_agent.run(execution=claim.execution, version=claim.version, deadline=None))
-        .result(30)
-    )
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, when: str) -> None:
-    """Die before or after the `number`th journal write is committed."""
-    written = 0
-
-    def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
-        def call(**arguments: Any) -> Any:
-            nonlocal written
-            written += 1
-            if written == number and when == "before":
-                raise Killed
-            stored = write(**arguments)
-            if written == number:
-                raise Killed
-            return stored
-
-        return call
-
-    for name in WRITES:
-        monkeypatch.setattr(executions, name, deadly(getattr(executions, name)))
-
-
-def claim_again(task: Task) -> Claim:
-    """What the next worker gets once the lease of the first has lapsed."""
-    later = clock.now() + 2 * factories.LEASE
-    sweeps.sweep_tasks(now=later)
-    return factories.claim_one(task, now=later, worker="worker:2")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

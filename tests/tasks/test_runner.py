@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import Organization
 from agents.choices import ExecutionStatus
 from agents.models import AgentExecution
-from agents.operations import catalogue, registry, run_agent
+from agents.operations import registry, run_agent
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool
 from kernel import clock, loop, redis_client
@@ -20,7 +20,7 @@ from tasks.models import Task, TaskAttempt
 from tasks.operations import requests
 from tasks.operations.runner import Runner
 from tests.accounts.factories import make_organization
-from tests.agents.factories import PERSON, make_agent
+from tests.agents.factories import PERSON, make_agent, registered
 from tests.tasks.factories import act, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,10 +59,9 @@ def gate() -> Iterator[threading.Event]:
         parameters={"type": "object"},
         call=wait_at_gate,
     )
-    catalogue.TOOLS.add(tool)
-    yield opened
-    opened.set()
-    del catalogue.TOOLS._tools["wait_at_gate"]
+    with registered(tool):
+        yield opened
+        opened.set()
 
 
 def wait_until(condition: Any) -> None:
@@ -157,20 +156,19 @@ def test_a_stopped_runner_claims_nothing(home: Organization, runner: Runner) -> 
     assert task.status == TaskStatus.ASSIGNED
 
 
-def test_an_agent_with_a_tool_that_is_gone_fails_with_its_name(
-    home: Organization, runner: Runner, gate: threading.Event
+def test_an_agent_with_a_tool_that_is_gone_works_without_it(
+    home: Organization, runner: Runner
 ) -> None:
-    agent = make_agent(home, enabled_tools=["wait_at_gate"])
-    tool = catalogue.TOOLS._tools.pop("wait_at_gate")
-    task = make_task(home, agent=agent)
+    teleport = Tool(name="teleport", description="Go.", parameters={}, call=print)
+    with registered(teleport):
+        agent = make_agent(home, enabled_tools=["teleport", "calculator"])
+    task = make_task(home, agent=agent, title="Calculate 6 * 7")
 
     hear(runner)
-    wait_until(lambda: Task.objects.filter(status=TaskStatus.FAILED).exists())
+    wait_until(lambda: Task.objects.filter(status=TaskStatus.COMPLETED).exists())
 
-    catalogue.TOOLS._tools["wait_at_gate"] = tool
     task.refresh_from_db()
-    assert (task.error_kind, task.retry_count) == ("tool_unknown", 0)
-    assert "wait_at_gate" in task.error
+    assert "6 * 7 = 42" in (task.result or "")
 
 
 @pytest.mark.parametrize("end", ["cancelled", "shut down"])

@@ -66,6 +66,8 @@ def test_queue_tables_are_vacuumed_early(db: None) -> None:
         "agents_executionstep",
         "audit_auditchain",
         "audit_auditevent",
+        "cost_budgetwindow",
+        "cost_reservation",
         "events_outboxevent",
         "events_outboxhead",
         "tasks_task",

@@ -66,6 +66,7 @@ def http_get(policy: OutboundPolicy) -> Tool:
         timeout_seconds=DEADLINE_SECONDS + 5,
         idempotent=True,
         side_effect="read",
+        is_external=True,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from agents.runtime import engine
-from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
+from agents.runtime.journal import GRANTED, ModelCall, ModelTurn, ToolCall, ToolResult, Verdict
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings
 from agents.runtime.spec import Guardrails, RunFailure, RunResult, RunSpec, ToolContext
@@ -32,14 +32,16 @@ class Recorder:
     """A journal that keeps what it is told, and can break at the nth event of a name."""
 
     events: list[tuple[str, Any]] = field(default_factory=list)
+    # By the call's argument "text": what is said about it.
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     break_at: str = ""
     error: Exception = field(default_factory=lambda: LookupError("The lease is lost."))
 
     async def model_failed(self, failure: RunFailure) -> None:
         self._note("failed", failure)
 
-    async def model_request_started(self, ordinal: int) -> None:
-        self._note("request", ordinal)
+    async def model_request_started(self, call: ModelCall) -> None:
+        self._note("request", call)
 
     async def text_delta(self, text: str) -> None:
         self._note("delta", text)
@@ -49,6 +51,16 @@ class Recorder:
 
     async def tool_started(self, call: ToolCall) -> None:
         self._note("started", call)
+
+    async def tool_asked(self, call: ToolCall) -> Verdict:
+        verdict = self.verdicts.get(call.arguments.get("text", ""), GRANTED)
+        self._note("asked", call)
+        if verdict is GRANTED:
+            self._note("started", call)
+        return verdict
+
+    async def tool_refused(self, call: ToolCall, result: ToolResult) -> None:
+        self._note("refused", result)
 
     async def tool_finished(self, result: ToolResult) -> None:
         self._note("finished", result)
@@ -61,7 +73,9 @@ class Recorder:
 
     def log(self) -> tuple[Mapping[str, Any], ...]:
         """What RunSpec.log takes."""
-        return tuple(v.message for name, v in self.events if name in {"answered", "finished"})
+        return tuple(
+            v.message for name, v in self.events if name in {"answered", "finished", "refused"}
+        )
 
     def _note(self, name: str, value: Any) -> None:
         self.events.append((name, value))

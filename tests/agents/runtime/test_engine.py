@@ -58,8 +58,8 @@ def test_the_call_beyond_the_limit_fails_the_run_before_it_is_made() -> None:
     assert failure_of(result) == (
         "error",
         FailureKind.GUARDRAIL_TOOL_CALLS,
-        "The model asked for more than 2 tool calls. Raise max_tool_calls or make the instructions"
-        " narrower.",
+        "The model asked for 3 tool calls, and max_tool_calls is 2. Raise it or make the"
+        " instructions narrower.",
     )
     assert len(journal.of("started")) == 1
 
@@ -98,7 +98,8 @@ def test_the_timeout_bounds_the_provider_and_closes_the_stream(step: Hang | Endl
     assert failure_of(result) == (
         "timeout",
         FailureKind.TIMEOUT,
-        "The run did not end within its 0.4 s. Give it more time or a smaller task.",
+        "The run did not end within its 0.4 s (timeout_seconds). Give it more time or a smaller"
+        " task.",
     )
 
 

@@ -251,4 +251,4 @@ def test_json_of_another_shape_is_a_bad_response(body: bytes) -> None:
 def test_a_deadline_is_told_in_a_sensible_figure(seconds: float, shown: str) -> None:
     told = timed_out(Guardrails(timeout_seconds=seconds)).message
 
-    assert told.startswith(f"The run did not end within its {shown} s. ")
+    assert told.startswith(f"The run did not end within its {shown} s (timeout_seconds). ")

@@ -21,7 +21,7 @@ def _site() -> Iterator[Site]:
 
 def read(url: str, *, allow: str = "127.0.0.0/8") -> Any:
     tools = ToolRegistry([http_get(OutboundPolicy.parse(allow))])
-    return asyncio.run(tools.invoke("http_get", CONTEXT, {"url": url}))
+    return asyncio.run(tools.invoke("http_get", CONTEXT, {"url": url})).value
 
 
 def test_a_page_becomes_text(site: Site) -> None:

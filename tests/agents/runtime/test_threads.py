@@ -119,7 +119,7 @@ def test_tools_that_hang_leave_the_others_their_threads(gate: threading.Event) -
     )
 
     async def invoke(name: str) -> Any:
-        return await registry.invoke(name, CONTEXT, {"text": "x"})
+        return (await registry.invoke(name, CONTEXT, {"text": "x"})).value
 
     async def both() -> tuple[list[Any], Any]:
         hung = await asyncio.gather(*(invoke("hang") for _ in range(40)), return_exceptions=True)
@@ -141,7 +141,7 @@ def test_calls_go_on_beside_tools_that_burn(gate: threading.Event) -> None:
     registry = ToolRegistry([make_tool("burn", burn, timeout_seconds=100), make_tool()])
 
     async def invoke(name: str) -> Any:
-        return await registry.invoke(name, CONTEXT, {"text": "x"})
+        return (await registry.invoke(name, CONTEXT, {"text": "x"})).value
 
     async def together() -> list[Any]:
         burning = [asyncio.create_task(invoke("burn")) for _ in range(2)]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema.exceptions import SchemaError
 from agents.runtime.spec import FailureKind
 from agents.runtime.tools import (
     OUTPUT_LIMIT_BYTES,
-    TRUNCATED,
+    Output,
     ToolFailed,
     ToolRegistry,
     bounded,
@@ -182,20 +183,26 @@ def test_a_tool_learns_on_whose_behalf_it_is_called() -> None:
     with openai_peer(Answer(tool_calls=(("shout", {"text": "x"}),)), DONE) as peer:
         run(peer, make_spec(tools=("shout",)), make_tool(call=look))
 
-    assert seen == [CONTEXT]
+    assert seen == [replace(CONTEXT, call_id=seen[0].call_id)]
+    assert seen[0].call_id
 
 
 def test_output_is_cut_at_fifty_kilobytes_of_utf8() -> None:
     cut = bounded("ä" * 40_000)
 
-    assert cut.endswith(TRUNCATED)
-    assert OUTPUT_LIMIT_BYTES - 2 < len(cut.encode()) <= OUTPUT_LIMIT_BYTES
-    assert bounded({"rows": list(range(20_000))}).startswith('{"rows": [0, 1, 2')
-    assert bounded("x" * 50_000) == "x" * 50_000
+    assert cut.value.endswith("ä… [cut: 80000 bytes, of which the tool may return 50000]")
+    assert OUTPUT_LIMIT_BYTES - 2 < len(cut.value.encode()) <= OUTPUT_LIMIT_BYTES
+    assert cut.whole == "ä" * 40_000
+    assert bounded({"rows": list(range(20_000))}).value.startswith('{"rows": [0, 1, 2')
+    assert bounded("x" * 50_000) == Output("x" * 50_000)
+
+
+def test_what_is_kept_of_a_huge_output_is_bounded_too() -> None:
+    assert len(bounded("x" * 6_000_000).whole) == 5_000_000
 
 
 def test_output_becomes_plain_json() -> None:
-    assert bounded({1: (1, 2.5), "none": None, "who": CONTEXT.run_id}) == {
+    assert bounded({1: (1, 2.5), "none": None, "who": CONTEXT.run_id}).value == {
         "1": [1, 2.5],
         "none": None,
         "who": "00000000-0000-0000-0000-000000000003",

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 
 from agents.models import Agent
-from agents.operations.gates import ProviderGate
-from agents.operations.run_agent import ExecutionJournal
+from agents.operations.gates import RunGate
+from agents.operations.journal import Background, ExecutionJournal
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import RunResult, Usage
 from events import operations as events
@@ -23,8 +23,9 @@ class Run:
 
     def __init__(self, task: Task, *, now: datetime | None = None) -> None:
         self.claim = factories.claim_one(task, now=now)
+        execution = self.claim.execution
         self.journal = ExecutionJournal(
-            self.claim.execution, ProviderGate(self.claim.organization_id, "demo")
+            execution, RunGate(execution, self.claim.version), Background(execution.pk)
         )
         self._turns = count(1)
         relay()

@@ -14,16 +14,24 @@ from accounts.serializers.auth import UserOutput
 from accounts.serializers.people import PersonOutput
 from accounts.serializers.roles import RoleOutput, UserRoleOutput
 from accounts.serializers.sessions import ApiKeyOutput, SessionOutput
-from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep
-from agents.serializers import (
-    AgentOutput,
-    AgentVersionOutput,
+from agents.models import (
+    Agent,
+    AgentExecution,
+    AgentOverrideRevision,
+    AgentVersion,
+    ExecutionStep,
+)
+from agents.serializers.agents import AgentOutput, AgentVersionOutput
+from agents.serializers.executions import (
     ExecutionDetailOutput,
     ExecutionOutput,
     StepOutput,
 )
+from agents.serializers.overrides import OverrideRevisionOutput
 from audit.models import AuditCheckpoint, AuditEvent
 from audit.serializers import AdminEventOutput, CheckpointOutput, EventOutput
+from cost.models import ModelPrice
+from cost.serializers import PriceOutput
 from kernel import clock
 from kernel.http import shapes
 from kernel.http.json import OrjsonRenderer
@@ -31,6 +39,8 @@ from kernel.http.shapes import RowOutput
 from knowledge.models import KnowledgeEntry
 from knowledge.selectors import list_entries
 from knowledge.serializers import EntryItemOutput, EntryOutput
+from memory.models import Memory
+from memory.serializers import MemoryOutput
 from projects.models import Environment, Project
 from projects.serializers import EnvironmentOutput, ProjectOutput
 from tasks.choices import TaskStatus
@@ -39,6 +49,9 @@ from tasks.serializers import TaskInput, TaskOutput
 from tests.clients import ApiClient
 from tests.hub import console_rows
 from tests.tasks.factories import change, make_task
+from tools.models import CatalogTool, ToolSource
+from tools.serializers.agenthub import CatalogEntryOutput
+from tools.serializers.catalogue import SourceOutput, ToolOutput
 
 Api = Callable[[User | None], ApiClient]
 MODELS: dict[type[RowOutput[Any]], Any] = {
@@ -53,6 +66,7 @@ MODELS: dict[type[RowOutput[Any]], Any] = {
     ExecutionOutput: AgentExecution,
     ExecutionDetailOutput: AgentExecution,
     StepOutput: ExecutionStep,
+    OverrideRevisionOutput: AgentOverrideRevision,
     TaskOutput: Task,
     EntryOutput: KnowledgeEntry,
     EntryItemOutput: KnowledgeEntry,
@@ -61,6 +75,11 @@ MODELS: dict[type[RowOutput[Any]], Any] = {
     CheckpointOutput: AuditCheckpoint,
     ProjectOutput: Project,
     EnvironmentOutput: Environment,
+    MemoryOutput: Memory,
+    PriceOutput: ModelPrice,
+    SourceOutput: ToolSource,
+    ToolOutput: CatalogTool,
+    CatalogEntryOutput: CatalogTool,
 }
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -1,0 +1,155 @@
+"""The console's page of agents, with their versions."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agents import selectors
+from agents.admin.history import KEPT, RollBackForm, history
+from agents.models import Agent, AgentVersion
+from agents.operations import registry, versions
+from agents.runtime.providers import DEMO, PROVIDERS
+from kernel import clock, display
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    confirmed,
+    exact_time,
+    money_column,
+    recent_values,
+    status_column,
+    time_column,
+)
+from kernel.admin_forms import form_button
+
+
+class VersionForm(RollBackForm):
+    """Which version of the agent."""
+
+    def find(self, organization_id: UUID, object_id: UUID) -> QuerySet[Any]:
+        """Its versions."""
+        return selectors.list_versions(organization_id=organization_id, agent_id=object_id)
+
+
+def _provider(version: AgentVersion | None) -> str:
+    if version is None:
+        return display.NOTHING
+    if version.llm_provider == DEMO:
+        return "Demo (offline)"
+    known = PROVIDERS.get(version.llm_provider)
+    return known.label if known else version.llm_provider
+
+
+@admin.register(Agent)
+class AgentAdmin(ConsoleAdmin):
+    """The registry of agents."""
+
+    view_permission = "agent.read"
+    audited_as = ("agent", "name")
+    edit_permission = "agent.run"
+    api_path = "/api/v1/agents"
+    list_display: ClassVar = (
+        "name",
+        status_column(),
+        column("provider", lambda agent: agent.current_version, _provider),
+        column("model", lambda a: (a.current_version and a.current_version.llm_model) or "default"),
+        "role",
+        column("completed", lambda agent: agent.tasks_completed),
+        column("failed", lambda agent: agent.tasks_failed),
+        money_column("total_cost_usd"),
+        time_column("last_active_at", "last active"),
+        "short_id",
+    )
+    list_filter: ClassVar = ("status", recent_values("role"))
+    list_select_related: ClassVar = ("current_version",)
+    search_fields: ClassVar = ("name",)
+    search_help_text = "A part of the name, or an id"
+    actions: ClassVar = ("start_agents", "stop_agents")
+    actions_detail: ClassVar = ("start_agent", "stop_agent", "roll_back")
+    change_form_outer_before_template = "console/agent.html"
+    change_form_outer_after_template = "console/agent_versions.html"
+    fields: ClassVar = (
+        "description",
+        "kind",
+        "role",
+        "email",
+        column("tags", lambda agent: agent.tags, display.words),
+        exact_time("created_at"),
+        exact_time("updated_at"),
+        "whole_id",
+        "api_link",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        """Agents that are not deleted, with their version."""
+        return (
+            super().get_queryset(request).filter(deleted_at=None).select_related("current_version")
+        )
+
+    def page_context(self, request: HttpRequest, row: Agent) -> Mapping[str, Any]:
+        """The versions, each with what it changed, and what counts instead of the newest."""
+        found = selectors.list_versions(organization_id=row.organization_id, agent_id=row.pk)
+        kept = [(version, version.configuration()) for version in found[: KEPT + 1]]
+        override = selectors.find_override(organization_id=row.organization_id, agent_name=row.name)
+        return {"history": list(history(kept)), "override": override}
+
+    @admin.action(description="Start selected agents", permissions=["edit"])
+    def start_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Let them take tasks."""
+        self._each(request, registry.start_agent, queryset)
+
+    @admin.action(description="Stop selected agents", permissions=["edit"])
+    def stop_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        """Take them offline."""
+        self._each(request, registry.stop_agent, queryset)
+
+    @confirmed(
+        "Start agent", "The agent takes tasks again.", available=lambda agent: not agent.is_active
+    )
+    def start_agent(self, request: HttpRequest, agent: Agent) -> None:
+        """Let it take tasks."""
+        self._each(request, registry.start_agent, [agent])
+
+    @confirmed(
+        "Stop agent",
+        "Its running tasks go back to the queue and wait until it is started.",
+        available=lambda agent: agent.is_active,
+    )
+    def stop_agent(self, request: HttpRequest, agent: Agent) -> None:
+        """Take it offline."""
+        self._each(request, registry.stop_agent, [agent])
+
+    @form_button(
+        "Roll back",
+        VersionForm,
+        question="The agent gets a new version with the configuration of an earlier one. Runs that"
+        " have begun keep theirs.",
+        available=lambda agent: agent.current_version.number > 1,
+        icon="history",
+    )
+    def roll_back(self, request: HttpRequest, agent: Agent, number: int) -> None:
+        """Let an earlier configuration count again."""
+        actor = self.actor(request)
+        versions.roll_back_agent(
+            organization_id=agent.organization_id,
+            agent_id=agent.pk,
+            number=number,
+            actor=actor,
+            now=clock.now(),
+        )
+
+    def _each(self, request: HttpRequest, operation: Any, agents: Any) -> None:
+        actor = self.actor(request)
+        for agent in agents:
+            self.attempt(
+                request,
+                operation,
+                organization_id=actor.organization_id,
+                agent_id=agent.pk,
+                actor=actor,
+                now=clock.now(),
+            )

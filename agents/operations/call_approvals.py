@@ -1,0 +1,108 @@
+"""Tool calls that people have to allow: asking them, and using what they said."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.db import transaction
+
+from agents.models import AgentExecution, ExecutionStep
+from agents.operations import executions
+from agents.runtime import failures
+from agents.runtime.journal import GRANTED, ToolCall, Verdict
+from approvals import selectors
+from approvals.choices import ApprovalStatus
+from approvals.models import Approval
+from approvals.operations import requests, uses
+from kernel.actors import Actor
+
+ACTION: Final = "execute_tool:{}"
+REFUSALS: Final = {
+    ApprovalStatus.REJECTED: "A person refused this call: {reason}",
+    ApprovalStatus.EXPIRED: "Nobody approved this call in time, so it was not made.",
+    ApprovalStatus.CANCELLED: "The request to approve this call was taken back.",
+}
+USED: Final = "The approval of this call was used before, and is good for one call."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said of a call, and the step that began if it was granted."""
+
+    verdict: Verdict
+    step: ExecutionStep | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call of a run. `root_id` is the first of the runs that go on from each other: providers'
+    call ids are unique among these only. `is_repeat`: it began before, and may be made again."""
+
+    execution: AgentExecution
+    root_id: UUID
+    call: ToolCall
+    rule_id: UUID | None
+    is_repeat: bool
+
+
+@transaction.atomic
+def ask(*, question: Question, ordinal: int, now: datetime) -> Asked:
+    """Whether the call may be made; asks people unless that was done.
+
+    What is granted is used up and on record as started in one transaction, so that a crash leaves
+    either an approval to use or a call of unknown outcome. Raises RunWithoutLease once the run is
+    closed.
+    """
+    execution, call = question.execution, question.call
+    executions.lock_running(execution)
+    action = ACTION.format(call.tool)
+    binding = selectors.binding_of(action, call.arguments)
+    approval = _find(question, binding) or _open(question, action, binding, now)
+    status = approval.status_at(now=now)
+    if status == ApprovalStatus.PENDING:
+        return Asked(Verdict(pending=failures.approval_pending(call.tool, approval.pk)))
+    if status != ApprovalStatus.APPROVED:
+        reason = REFUSALS[status].format(reason=approval.rejection_reason)
+        return Asked(Verdict(refusal=reason))
+    used = uses.consume(
+        organization_id=execution.organization_id,
+        approval_id=approval.pk,
+        binding=binding,
+        now=now,
+    )
+    if not used and not question.is_repeat:
+        return Asked(Verdict(refusal=USED))
+    return Asked(GRANTED, executions.add_call(execution, ordinal, call, now))
+
+
+def _find(question: Question, binding: str) -> Approval | None:
+    return selectors.find_for_call(
+        organization_id=question.execution.organization_id,
+        task_id=question.execution.task_id,
+        call_id=_call_id(question),
+        binding=binding,
+    )
+
+
+def _open(question: Question, action: str, binding: str, now: datetime) -> Approval:
+    execution, call = question.execution, question.call
+    agent_id = str(execution.agent_id)
+    return requests.open_approval(
+        organization_id=execution.organization_id,
+        action=action[:255],
+        details={"tool": call.tool, "arguments": call.arguments},
+        binding=binding,
+        requested_by=Actor(type="agent", id=agent_id, label=execution.agent_name),
+        requester_user_id=execution.user_id,
+        rule_id=question.rule_id,
+        agent_id=execution.agent_id,
+        task_id=execution.task_id,
+        execution_id=execution.pk,
+        call_id=_call_id(question),
+        now=now,
+    )
+
+
+def _call_id(question: Question) -> str:
+    return str(uuid5(question.root_id, question.call.id))

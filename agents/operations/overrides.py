@@ -1,0 +1,244 @@
+"""Writing overrides: what counts instead of an agent's own configuration (contract 004 C1)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from agents import selectors
+from agents.choices import CREATED, DELETED, UPDATED
+from agents.errors import (
+    OverrideChanged,
+    OverrideNameTaken,
+    OverrideNotFound,
+    OverrideRevisionIsCurrent,
+    OverrideRevisionNotFound,
+)
+from agents.models import AgentOverride, AgentOverrideRevision
+from agents.operations import catalogue, effective, registry
+from agents.runtime.providers import PROVIDERS
+from audit import operations as audit
+from events import operations as events
+from kernel.actors import Actor
+from kernel.errors import Invalid
+
+
+@transaction.atomic
+def create_override(
+    *,
+    organization_id: UUID,
+    agent_name: str,
+    values: Mapping[str, Any],
+    actor: Actor,
+    user_id: UUID,
+    now: datetime,
+) -> AgentOverride:
+    """Override the agent of that name, which need not be there. `values` as OVERRIDABLE.
+
+    Raises OverrideNameTaken, or Invalid for an unknown provider or tool.
+    """
+    _check(organization_id, values)
+    override = AgentOverride(
+        organization_id=organization_id,
+        agent_name=agent_name,
+        owner_id=user_id,
+        updated_by=user_id,
+        created_at=now,
+        updated_at=now,
+        **values,
+    )
+    try:
+        with transaction.atomic():
+            override.save(force_insert=True)
+    except IntegrityError as error:
+        if "agent_override_name_unique" in str(error):
+            raise OverrideNameTaken from None
+        raise
+    _keep(override, actor, now)
+    _tell(override, CREATED, now, sorted(values))
+    _record(override, "agent_override.create", actor, now, {"fields": sorted(values)})
+    return override
+
+
+@transaction.atomic
+def update_override(
+    *,
+    organization_id: UUID,
+    override_id: UUID,
+    values: Mapping[str, Any],
+    actor: Actor,
+    user_id: UUID,
+    now: datetime,
+    record_version: int | None = None,
+) -> AgentOverride:
+    """Change what `values` name; nothing is written if that changes nothing.
+
+    Raises OverrideNotFound, OverrideChanged if `record_version` is given and not the present one,
+    or Invalid.
+    """
+    override = _lock(organization_id, override_id, record_version)
+    changed = {name: v for name, v in values.items() if getattr(override, name) != v}
+    _check(organization_id, changed)
+    if changed:
+        _write(override, changed, actor, user_id, now)
+        _record(override, "agent_override.update", actor, now, _shown(changed))
+    return override
+
+
+@transaction.atomic
+def delete_override(
+    *,
+    organization_id: UUID,
+    override_id: UUID,
+    actor: Actor,
+    user_id: UUID,
+    now: datetime,
+    record_version: int | None = None,
+) -> AgentOverride:
+    """Let the agent's own configuration count again; its last state. The name is free.
+
+    Raises OverrideNotFound or OverrideChanged.
+    """
+    override = _lock(organization_id, override_id, record_version)
+    was_disabled = not override.enabled
+    override.deleted_at = override.updated_at = now
+    override.updated_by = user_id
+    override.record_version += 1
+    override.save(update_fields=["deleted_at", "updated_at", "updated_by", "record_version"])
+    effective.forget(organization_id=organization_id)
+    if was_disabled:
+        _take_up()
+    _tell(override, DELETED, now, [])
+    _record(override, "agent_override.delete", actor, now, {})
+    return override
+
+
+@transaction.atomic
+def roll_back_override(
+    *,
+    organization_id: UUID,
+    override_id: UUID,
+    number: int,
+    actor: Actor,
+    user_id: UUID,
+    now: datetime,
+) -> AgentOverrideRevision:
+    """Write the values of an earlier revision anew; the revision that this makes.
+
+    Raises OverrideNotFound, OverrideRevisionNotFound or OverrideRevisionIsCurrent.
+    """
+    override = _lock(organization_id, override_id, None)
+    revisions = selectors.list_revisions(organization_id=organization_id, override_id=override_id)
+    revision = revisions.filter(number=number).first()
+    if revision is None:
+        raise OverrideRevisionNotFound
+    changed = {k: v for k, v in revision.values.items() if getattr(override, k) != v}
+    if not changed:
+        raise OverrideRevisionIsCurrent
+    made = _write(override, changed, actor, user_id, now)
+    details = {"revision": number, **_shown(changed)}
+    _record(override, "agent_override.rollback", actor, now, details)
+    return made
+
+
+def _lock(organization_id: UUID, override_id: UUID, record_version: int | None) -> AgentOverride:
+    rows = selectors.list_overrides(organization_id=organization_id).filter(pk=override_id)
+    override = rows.select_for_update(no_key=True).first()
+    if override is None:
+        raise OverrideNotFound
+    if record_version not in {None, override.record_version}:
+        raise OverrideChanged
+    return override
+
+
+def _check(organization_id: UUID, values: Mapping[str, Any]) -> None:
+    provider = values.get("provider")
+    if provider is not None and provider not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise Invalid.field("provider", f"Choose one of: {known}.", type="unknown")
+    tools = values.get("selected_tools") or ()
+    if missing := catalogue.missing_tools(organization_id=organization_id, names=tools):
+        sentence = f"Not in the tool catalogue: {', '.join(missing)}."
+        raise Invalid.field("selected_tools", sentence, type="unknown")
+
+
+def _write(
+    override: AgentOverride,
+    changed: Mapping[str, Any],
+    actor: Actor,
+    user_id: UUID,
+    now: datetime,
+) -> AgentOverrideRevision:
+    for name, value in changed.items():
+        setattr(override, name, value)
+    override.record_version += 1
+    override.updated_by, override.updated_at = user_id, now
+    override.save(update_fields=[*changed, "record_version", "updated_by", "updated_at"])
+    if changed.get("enabled"):
+        _take_up()
+    _tell(override, UPDATED, now, sorted(changed))
+    return _keep(override, actor, now)
+
+
+def _keep(override: AgentOverride, actor: Actor, now: datetime) -> AgentOverrideRevision:
+    effective.forget(organization_id=override.organization_id)
+    return AgentOverrideRevision.objects.create(
+        organization_id=override.organization_id,
+        override=override,
+        number=override.record_version,
+        values=override.values(),
+        created_by=actor.label,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _take_up() -> None:
+    """The agent works again: what waited for it may be claimed."""
+    for work in registry.WORK:
+        work.take_up()
+
+
+def _shown(changed: Mapping[str, Any]) -> dict[str, Any]:
+    """For the audit trail, which holds no prompts."""
+    switched = {"enabled": changed["enabled"]} if "enabled" in changed else {}
+    return {"fields": sorted(changed), **switched}
+
+
+def _tell(override: AgentOverride, type_: str, now: datetime, fields: list[str]) -> None:
+    events.publish(
+        organization_id=override.organization_id,
+        type=type_,
+        data={
+            "id": override.pk,
+            "agentName": override.agent_name,
+            "enabled": override.enabled,
+            "recordVersion": override.record_version,
+            "fields": fields,
+        },
+        now=now,
+    )
+
+
+def _record(
+    override: AgentOverride,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any],
+) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=override.organization_id,
+        action=action,
+        resource_type="agent_override",
+        resource_id=override.pk,
+        details={
+            "agent_name": override.agent_name,
+            "record_version": override.record_version,
+            **details,
+        },
+        now=now,
+    )

@@ -1,0 +1,74 @@
+"""Answers that must be JSON of a given shape: how the model is asked for them, and the check."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from jsonschema.exceptions import best_match
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
+
+from agents.runtime.tools import validator
+
+# How often a model is told what is wrong with its answer before the run fails.
+CORRECTIONS: Final = 2
+ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+_FENCE: Final = "```"
+
+
+class OutputCheck:
+    """What `RunSpec.output_schema` asks of an answer; None asks for nothing."""
+
+    def __init__(self, schema: Mapping[str, Any] | None) -> None:
+        self._schema = schema
+        self._validator = validator(json.dumps(schema)) if schema is not None else None
+
+    def text(self, answer: str) -> str:
+        """The JSON text in `answer`; models like to fence it although they are told not to."""
+        text = answer.strip()
+        if self._validator is None or not text.startswith(_FENCE):
+            return answer if self._validator is None else text
+        return text.partition("\n")[2].removesuffix(_FENCE).strip()
+
+    def wrong(self, answer: str) -> str:
+        """What is wrong with `answer`, as a sentence for the model; empty if it fits."""
+        if self._validator is None:
+            return ""
+        try:
+            value = json.loads(self.text(answer))
+        except (ValueError, RecursionError):
+            return "Your answer is not JSON. Answer again, with nothing but the JSON."
+        found = best_match(self._validator.iter_errors(value))
+        if found is None:
+            return ""
+        return (
+            f"Your answer does not fit the schema: {found.json_path}: {found.message[:300]}."
+            " Answer again, with nothing but the JSON."
+        )
+
+    def asked_of(
+        self, model: Model[Any], parameters: ModelRequestParameters
+    ) -> ModelRequestParameters:
+        """`parameters` with the schema in the way that `model` understands best.
+
+        Text in both modes, never an output tool: the journal knows one kind of answer. Native mode
+        is left where a provider takes it only without tools, or may refuse the schema.
+        """
+        if self._schema is None:
+            return parameters
+        profile: Mapping[str, Any] = {**model.profile}
+        is_native = (
+            profile.get("supports_json_schema_output", False)
+            and "properties" in self._schema
+            and (not parameters.function_tools or model.system == "openai")
+        )
+        return replace(
+            parameters,
+            output_mode="native" if is_native else "prompted",
+            output_object=OutputObjectDefinition(json_schema=dict(self._schema), name="answer"),
+        )
+
+    def size(self) -> int:
+        """Bytes of the schema, with room for what is said around it."""
+        return len(json.dumps(self._schema)) + 500 if self._schema is not None else 0

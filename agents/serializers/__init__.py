@@ -1,0 +1,1 @@
+"""Wire shapes of agents: the registry, overrides, executions."""

@@ -1,0 +1,1 @@
+"""Routes of agents: the registry, versions, overrides, executions."""

@@ -1,0 +1,110 @@
+"""Routes of `/api/v1/executions`, and the same runs in seed 004's words."""
+
+from typing import ClassVar, cast
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from agents import selectors
+from agents.errors import ExecutionNotFound, OutputNotFound
+from agents.filters import AgentExecutionFilter, ExecutionFilter
+from agents.models import AgentExecution, StepOutput
+from agents.serializers.agenthub import AgentExecutionOutput
+from agents.serializers.executions import ExecutionDetailOutput, ExecutionOutput, WholeOutput
+from kernel.http.agenthub import AgentHubViewSet, envelope, envelope_page
+from kernel.http.viewsets import HubViewSet
+from preferences.choices import EDIT
+
+DATA_NAME = "sys_agentExecution"
+
+
+class ExecutionViewSet(HubViewSet):
+    """What happened in each run."""
+
+    noun = "execution"
+    queryset = AgentExecution.objects.none()
+    serializer_class = ExecutionOutput
+    filterset_class = ExecutionFilter
+    http_method_names = ["get"]
+    permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
+    missing = ExecutionNotFound
+
+    def find_subject(self, subject_id: UUID) -> AgentExecution:
+        """The execution of a detail route."""
+        return selectors.get_execution(
+            organization_id=self.organization_id, execution_id=subject_id
+        )
+
+    def list(self, request: Request) -> Response:
+        """The organization's runs, newest first."""
+        rows: QuerySet[AgentExecution] = selectors.list_executions(
+            organization_id=self.organization_id
+        )
+        return self.page(rows, ExecutionOutput)
+
+    @extend_schema(responses={200: ExecutionDetailOutput})
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One run with its timeline: model turns and tool calls in order."""
+        return Response(ExecutionDetailOutput(self.subject).data)
+
+
+class ToolOutputViewSet(HubViewSet):
+    """What tools returned, where the model was given a part of it."""
+
+    noun = "tool_output"
+    queryset = StepOutput.objects.none()
+    serializer_class = WholeOutput
+    http_method_names = ["get"]
+    permissions: ClassVar = {"retrieve": "execution.read"}
+    missing = OutputNotFound
+
+    def find_subject(self, subject_id: UUID) -> StepOutput:
+        """The output of the step of that id."""
+        return selectors.get_output(organization_id=self.organization_id, step_id=subject_id)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """All of one output; `whole_result_link` of a step leads here."""
+        return Response(WholeOutput(self.subject).data)
+
+
+class AgentExecutionViewSet(AgentHubViewSet):
+    """Runs that have ended (contract 004 C2).
+
+    Who may change settings is an administrator in 004's sense and sees all; others see their own.
+    """
+
+    noun = "agent_execution"
+    data_name = DATA_NAME
+    lookup_url_kwarg = "sys_agentExecutionId"
+    queryset = AgentExecution.objects.none()
+    filterset_class = AgentExecutionFilter
+    http_method_names = ["get"]
+    permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
+    missing = ExecutionNotFound
+
+    def find_subject(self, subject_id: UUID) -> AgentExecution:
+        """The run of a detail route."""
+        return selectors.get_ended_run(
+            organization_id=self.organization_id, execution_id=subject_id, user_id=self._whose()
+        )
+
+    @extend_schema(responses={200: envelope_page(DATA_NAME, AgentExecutionOutput)})
+    def list(self, request: Request) -> Response:
+        """Runs, newest first; input and output are cut at 10,000 characters."""
+        rows = selectors.list_ended_runs(
+            organization_id=self.organization_id, user_id=self._whose()
+        )
+        return self.page(rows, AgentExecutionOutput)
+
+    @extend_schema(responses={200: envelope(DATA_NAME, AgentExecutionOutput)})
+    def retrieve(self, request: Request, sys_agentExecutionId: str) -> Response:  # noqa: N803 - seed 004's name
+        """One run, whole."""
+        return self.answer(AgentExecutionOutput(self.subject).data)
+
+    def _whose(self) -> UUID | None:
+        user = cast("User", self.request.user)
+        return None if user.may(EDIT) else user.pk

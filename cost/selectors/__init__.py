@@ -1,0 +1,1 @@
+"""Questions about cost, by what they are about."""

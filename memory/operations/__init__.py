@@ -1,0 +1,1 @@
+"""Verbs of memory: people and agents write, change and forget."""

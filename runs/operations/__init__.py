@@ -1,0 +1,1 @@
+"""Verbs of direct runs: begin one, look at it, give it up."""

@@ -1,0 +1,1 @@
+"""Storing, rotating, deleting and using secrets."""

@@ -1,0 +1,129 @@
+"""Two people who write overrides at once, and a write beside a run that looks."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from agents import selectors
+from agents.clients import stamps
+from agents.errors import AgentDisabled, OverrideChanged, OverrideNameTaken, OverrideNotFound
+from agents.models import AgentOverride, AgentOverrideRevision
+from agents.operations import effective, overrides
+from kernel import clock
+from tests.accounts.factories import make_organization
+from tests.agents.factories import (
+    PERSON,
+    SOMEBODY,
+    change_override,
+    drop_override,
+    make_agent,
+    make_override,
+)
+from tests.threads import Gate, race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def update(override: AgentOverride, **values: Any) -> AgentOverride:
+    return overrides.update_override(
+        organization_id=override.organization_id,
+        override_id=override.pk,
+        values=values,
+        record_version=1,
+        actor=PERSON,
+        user_id=SOMEBODY,
+        now=clock.now(),
+    )
+
+
+def test_a_name_overridden_twice_at_once_is_overridden_once() -> None:
+    home = make_organization()
+
+    outcomes = race(*[partial(make_override, home, "Ada")] * 4)
+
+    assert [type(outcome) for outcome in outcomes].count(OverrideNameTaken) == 3
+    assert AgentOverride.objects.count() == AgentOverrideRevision.objects.count() == 1
+
+
+def test_of_two_who_read_the_same_state_one_writes() -> None:
+    override = make_override(make_organization(), "Ada")
+
+    outcomes = race(
+        partial(update, override, max_tokens=1), partial(update, override, max_tokens=2)
+    )
+
+    losers = [outcome for outcome in outcomes if isinstance(outcome, OverrideChanged)]
+    override.refresh_from_db()
+    assert (len(losers), override.record_version) == (1, 2)
+    assert list(override.revisions.order_by("number").values_list("number", flat=True)) == [1, 2]
+
+
+def test_writes_that_do_not_ask_are_both_kept() -> None:
+    override = make_override(make_organization(), "Ada")
+
+    race(
+        partial(change_override, override, max_tokens=1),
+        partial(change_override, override, temperature=0.5),
+    )
+
+    override.refresh_from_db()
+    assert (override.max_tokens, override.temperature, override.record_version) == (1, 0.5, 3)
+
+
+def test_an_override_is_deleted_once() -> None:
+    override = make_override(make_organization(), "Ada")
+
+    outcomes = race(*[partial(drop_override, override)] * 3)
+
+    assert [type(outcome) for outcome in outcomes].count(OverrideNotFound) == 2
+
+
+def test_what_is_read_beside_a_write_is_not_kept_beyond_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The look-up reads the row before the write commits, and remembers it after."""
+    home = make_organization()
+    agent = make_agent(home, name="Ada")
+    version = agent.current_version
+    assert version is not None
+    look = partial(effective.configuration_of, version=version, agent_name="Ada")
+    gate, find = Gate(), selectors.find_override
+
+    def slowly(**scope: Any) -> AgentOverride | None:
+        found = find(**scope)
+        gate()
+        return found
+
+    monkeypatch.setattr(selectors, "find_override", slowly)
+
+    def write() -> None:
+        gate.wait()
+        make_override(home, "Ada", enabled=False)
+        gate.open()
+
+    seen, _ = race(look, write)
+    monkeypatch.setattr(selectors, "find_override", find)
+
+    assert seen.override_id is None
+    with pytest.raises(AgentDisabled):
+        look()
+
+
+def test_a_write_whose_stamp_was_lost_counts_when_memory_is_too_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = make_organization()
+    agent = make_agent(home, name="Ada")
+    assert agent.current_version is not None
+    look = partial(effective.configuration_of, version=agent.current_version, agent_name="Ada")
+    look()
+    monkeypatch.setattr(stamps, "renew", lambda **_: None)
+    make_override(home, "Ada", enabled=False)
+
+    late = look()
+    monkeypatch.setattr(effective, "KEPT_SECONDS", 0.0)
+
+    assert late.override_id is None
+    with pytest.raises(AgentDisabled):
+        look()

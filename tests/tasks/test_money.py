@@ -1,0 +1,154 @@
+"""A run and the budgets: what it may cost is held before each call, and what it did is booked."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from accounts.models import Organization, User
+from agents.models import Agent
+from agents.operations import executions
+from cost.models import Budget, Reservation, UsageRecord
+from cost.operations import budgets
+from kernel import clock
+from kernel.actors import SYSTEM
+from tasks.choices import TaskStatus
+from tasks.models import Task
+from tests.agents.factories import make_agent
+from tests.clients import ApiClient
+from tests.peers.model_server import ModelPeer
+from tests.peers.script import Answer, Refusal, Step
+from tests.tasks import factories
+from tests.tasks.scripted import Killed, answering, claim_again, finish, kill_at, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def respond(body: Mapping[str, Any]) -> Step:
+    if "refused" in str(body["messages"]):
+        return Refusal(status=500)
+    return Answer(text="Done.", input_tokens=1000, output_tokens=100)
+
+
+@pytest.fixture
+def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelPeer]:
+    with answering(monkeypatch, respond) as model:
+        yield model
+
+
+@pytest.fixture
+def agent(organization: Organization) -> Agent:
+    return make_agent(organization, llm_provider="openai", llm_model="gpt-4o", max_tokens=1000)
+
+
+@pytest.fixture
+def task(agent: Agent, peer: ModelPeer) -> Task:
+    return factories.make_task(agent.organization, agent=agent)
+
+
+def limit(organization: Organization, usd: str, **values: Any) -> Budget:
+    """A hard budget of the organization's day."""
+    asked = {"scope": "organization", "period": "day", **values}
+    return budgets.create_budget(
+        organization_id=organization.pk,
+        limit_usd=Decimal(usd),
+        is_hard=True,
+        actor=SYSTEM,
+        now=clock.now(),
+        **asked,
+    )
+
+
+def test_a_run_that_has_no_money_waits_and_loses_no_retry(
+    organization: Organization, task: Task, peer: ModelPeer, admin: User
+) -> None:
+    budget = limit(organization, "0.0001")
+
+    waiting = finish(factories.claim_one(task))
+    shown = ApiClient(admin).get(f"/api/v1/tasks/{task.pk}/explain").json()
+
+    midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    assert (waiting.status, waiting.error_kind) == (TaskStatus.ASSIGNED, "budget_exhausted")
+    assert waiting.retry_count == 0
+    assert timedelta() <= waiting.available_at - midnight <= timedelta(seconds=6)
+    assert peer.requests == []
+    (reason,) = shown["reasons"]
+    assert (reason["code"], reason["link"]) == ("budget_exhausted", f"/api/v1/budgets/{budget.pk}")
+    assert waiting.attempts.get().outcome == "postponed"
+
+
+def test_whoever_raises_the_budget_wakes_the_run(organization: Organization, task: Task) -> None:
+    budget = limit(organization, "0.0001")
+    finish(factories.claim_one(task))
+
+    budgets.change_budget(
+        organization_id=organization.pk,
+        budget_id=budget.pk,
+        values={"limit_usd": Decimal(1)},
+        actor=SYSTEM,
+        now=clock.now(),
+    )
+
+    done = finish(factories.claim_one(task))
+    assert (done.status, Reservation.objects.count()) == (TaskStatus.COMPLETED, 0)
+
+
+def test_the_agents_own_daily_limit_holds(organization: Organization, peer: ModelPeer) -> None:
+    agent = make_agent(
+        organization, llm_provider="openai", llm_model="gpt-4o", daily_budget_usd=Decimal("0.0001")
+    )
+    waiting = finish(factories.claim_one(factories.make_task(organization, agent=agent)))
+
+    assert (waiting.error_kind, peer.requests) == ("budget_exhausted", [])
+
+
+def test_what_brought_no_answer_is_given_back(
+    organization: Organization, agent: Agent, peer: ModelPeer
+) -> None:
+    limit(organization, "1")
+    claim = factories.claim_one(
+        factories.make_task(organization, agent=agent, title="It is refused")
+    )
+
+    result = run(claim)
+
+    assert result.error is not None
+    assert (result.error.kind, Reservation.objects.count()) == ("provider_unavailable", 0)
+
+
+def test_a_run_whose_worker_died_gives_back_what_it_held(
+    organization: Organization, task: Task
+) -> None:
+    limit(organization, "1")
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, 1, "before")
+        with pytest.raises(Killed):
+            run(factories.claim_one(task))
+    held = Reservation.objects.count()
+
+    claim_again(task)
+
+    assert (held, Reservation.objects.count()) == (1, 0)
+
+
+def test_an_answer_that_came_late_is_booked_once(
+    organization: Organization, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(organization, "1")
+    claim = factories.claim_one(task)
+    answered = executions.record_turn
+
+    def late(**turn: Any) -> Any:
+        claim_again(task)
+        return answered(**turn)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executions, "record_turn", late)
+        with pytest.raises(Exception, match="lease"):
+            run(claim)
+
+    booked = UsageRecord.objects.get()
+    assert (booked.execution_id, booked.input_tokens) == (claim.execution.pk, 1000)
+    assert Reservation.objects.count() == 0

@@ -1,0 +1,202 @@
+"""OpenAPI services: documents become tools, arguments become requests."""
+
+from typing import Any
+
+import pytest
+
+from accounts.models import Organization
+from tests.peers.tool_service import Service, tool_service
+from tests.tools.factories import call, make_secret, make_source, names, refresh, tool_called
+from tools.errors import ToolCallFailed
+from tools.models import CatalogTool
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PET = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Pets", "version": "1"},
+    "servers": [{"url": "/{version}", "variables": {"version": {"default": "v2"}}}],
+    "paths": {
+        "/pets/{id}": {
+            "parameters": [{"$ref": "#/components/parameters/Id"}],
+            "get": {
+                "operationId": "getPet",
+                "summary": "One pet.",
+                "parameters": [
+                    {"name": "fields", "in": "query", "schema": {"type": "array"}},
+                    {"name": "X-Trace", "in": "header", "schema": {"type": "string"}},
+                    {"name": "Authorization", "in": "header", "schema": {"type": "string"}},
+                ],
+            },
+            "put": {
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}
+                    },
+                }
+            },
+        },
+        "/pets": {
+            "post": {
+                "operationId": "add pet!",
+                "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": PET}}},
+            }
+        },
+        "/photos": {
+            "post": {
+                "operationId": "upload",
+                "requestBody": {"required": True, "content": {"multipart/form-data": {}}},
+            }
+        },
+        "/lost/{id}": {"get": {"operationId": "lost"}},
+    },
+    "components": {
+        "parameters": {
+            "Id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+        },
+        "schemas": {"Pet": PET},
+    },
+}
+YAML = b"""
+openapi: 3.0.3
+info: {title: Pets, version: 2020-01-01}
+servers: [{url: https://pets.example.com/}]
+paths:
+  /pets:
+    get:
+      description: All pets.
+"""
+
+
+def published(organization: Organization, service: Service, **values: Any) -> Any:
+    """A source that has been read."""
+    service.put("GET", "/openapi.json", DOCUMENT)
+    url = f"{service.url}/openapi.json"
+    return refresh(make_source(organization, name="pets", kind="openapi", url=url, **values))
+
+
+def test_operations_become_tools(organization: Organization) -> None:
+    with tool_service() as service:
+        source = published(organization, service)
+
+    tool = tool_called("pets:getPet")
+    assert (source.last_error, source.protocol) == ("", "OpenAPI 3.1.0")
+    assert names(source) == ["pets:add_pet", "pets:getPet", "pets:put_pets_id"]
+    assert [each["name"] for each in source.left_out] == ["upload", "lost"]
+    assert tool.description == "One pet."
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "fields": {"type": "array"},
+            "X-Trace": {"type": "string"},
+            "id": {"type": "string"},
+        },
+        "required": ["id"],
+        "additionalProperties": False,
+    }
+    effects = {
+        tool.tool_name: (tool.effective_side_effect, tool.effective_idempotent)
+        for tool in CatalogTool.objects.all()
+    }
+    assert effects == {
+        "pets:add_pet": ("write", False),
+        "pets:getPet": ("read", True),
+        "pets:put_pets_id": ("write", True),
+    }
+
+
+def test_a_request_is_made_of_the_arguments_alone(organization: Organization) -> None:
+    make_secret(organization)
+    with tool_service() as service:
+        headers = {"X-Api-Key": "{secret:weather_key}", "X-Trace": "ours"}
+        published(organization, service, headers=headers)
+        service.put("GET", "/v2/pets/a%2Fb%7Bid%7D", {"name": "Rex"})
+        service.put("PUT", "/v2/pets/1", {"saved": True})
+        service.put("POST", "/v2/pets", b"made", headers={"content-type": "text/plain"})
+
+        found = call(
+            tool_called("pets:getPet"),
+            **{"id": "a/b{id}", "fields": ["name", "age"], "X-Trace": "theirs"},
+        )
+        saved = call(tool_called("pets:put_pets_id"), id="1", body={"name": "Rex"})
+        made = call(tool_called("pets:add_pet"), body={"name": "R & x", "age": 3})
+
+    _, got, put, posted = service.asked
+    assert (found, saved, made) == ({"name": "Rex"}, {"saved": True}, "made")
+    assert got.path == "/v2/pets/a%2Fb%7Bid%7D?fields=name&fields=age"
+    assert (got.headers["x-api-key"], got.headers["x-trace"]) == ("canary-5fe1c0", "ours")
+    assert put.body == {"name": "Rex"}
+    assert posted.body == "name=R+%26+x&age=3"
+
+
+def test_no_argument_leads_to_another_path(organization: Organization) -> None:
+    with tool_service() as service:
+        published(organization, service)
+        for value in ("..", ".", ""):
+            with pytest.raises(ToolCallFailed, match="path cannot hold"):
+                call(tool_called("pets:getPet"), id=value)
+
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"body": {"error": "no pet, canary-5fe1c0"}, "status": 404}, "404: .*no pet, .secret:"),
+        ({"body": None, "status": 503}, "HTTP 503"),
+        ({"body": b"", "status": 302, "headers": {"location": "http://10.0.0.1/"}}, "HTTP 302"),
+        ({"body": b"{", "headers": {"content-type": "application/json"}}, "damaged"),
+    ],
+)
+def test_a_bad_answer_is_told_to_the_model(
+    organization: Organization, answer: dict[str, Any], reason: str
+) -> None:
+    make_secret(organization)
+    with tool_service() as service:
+        published(organization, service, headers={"X-Api-Key": "{secret:weather_key}"})
+        service.put("GET", "/v2/pets/1", **answer)
+        with pytest.raises(ToolCallFailed, match=reason) as failed:
+            call(tool_called("pets:getPet"), id="1")
+
+    assert "canary" not in str(failed.value)
+
+
+def test_a_long_answer_is_cut_and_a_late_one_given_up(organization: Organization) -> None:
+    with tool_service() as service:
+        published(organization, service)
+        service.put("GET", "/v2/pets/1", b"x" * 2_000_000)
+        long = call(tool_called("pets:getPet"), id="1")
+        CatalogTool.objects.update(timeout_seconds=1)
+        service.put("GET", "/v2/pets/1", {}, seconds=1.5)
+        with pytest.raises(ToolCallFailed, match="in time"):
+            call(tool_called("pets:getPet"), id="1")
+
+    assert long.endswith("x [cut: the answer was longer than 1 MB]")
+    assert len(long) < 1_000_100
+
+
+def test_a_pasted_document_needs_no_address(organization: Organization) -> None:
+    source = make_source(organization, name="pets", kind="openapi", url="", document=YAML.decode())
+
+    assert refresh(source).protocol == "OpenAPI 3.0.3"
+    tool = tool_called("pets:get_pets")
+    assert tool.binding["url"] == "https://pets.example.com/pets"
+    assert tool.description == "All pets."
+
+
+def test_credentials_go_to_no_other_host_unasked(organization: Organization) -> None:
+    make_secret(organization)
+    with tool_service() as service:
+        other = {**DOCUMENT, "servers": [{"url": "https://evil.example.com"}]}
+        service.put("GET", "/other.json", other)
+        headers = {"X-Api-Key": "{secret:weather_key}"}
+        values = {"kind": "openapi", "url": f"{service.url}/other.json", "headers": headers}
+        refused = refresh(make_source(organization, **values))
+        wanted = refresh(
+            make_source(organization, name="w", server_url="https://a.example.com/", **values)
+        )
+
+    assert "gets no credentials unasked" in refused.last_error
+    assert wanted.last_error == ""
+    assert tool_called("w:add_pet").binding["url"] == "https://a.example.com/pets"

@@ -1,0 +1,179 @@
+"""How the catalogue follows its sources."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from accounts.models import Organization
+from events.models import OutboxEvent
+from kernel import clock
+from kernel.actors import SYSTEM
+from tests.peers.tool_service import Service, tool_service
+from tests.threads import race
+from tests.tools.factories import SCHEMA, make_secret, make_source, names, refresh, tool_called
+from tools.clients.endpoints import Endpoint, Listing
+from tools.models import ToolSource
+from tools.operations import policies, refreshing, sources
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LIST = ("GET", "/api/mcp-tools")
+
+
+def listed(service: Service, *found: str, **more: object) -> None:
+    tools = [
+        {"name": name, "description": "Does.", "inputSchema": SCHEMA, **more} for name in found
+    ]
+    service.put(*LIST, {"tools": tools})
+
+
+def test_a_service_fills_the_catalogue(organization: Organization) -> None:
+    make_secret(organization)
+    with tool_service() as service:
+        listed(service, "forecast", "note", requiredRoles=["admin"])
+        headers = {"X-Key": "{secret:weather_key}"}
+        source = refresh(make_source(organization, url=service.url + "/", headers=headers))
+
+    tool = tool_called("weather:forecast")
+    assert names(source) == ["weather:forecast", "weather:note"]
+    assert (tool.description, tool.declared_roles) == ("Does.", ["admin"])
+    assert tool.parameters == SCHEMA
+    assert (tool.effective_side_effect, tool.effective_idempotent) == ("write", False)
+    assert service.asked[0].headers["x-key"] == "canary-5fe1c0"
+    assert (source.is_stale, source.last_error, source.claimed_until) == (False, "", None)
+    assert source.next_refresh_at > clock.now()  # type: ignore[operator]  # it has one
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"body": None, "status": 500}, "HTTP 500"),
+        ({"body": None, "status": 403}, "HTTP 403"),
+        ({"body": b"<html>"}, "no JSON"),
+        ({"body": {"tools": 1}}, "no list"),
+        ({"body": b"", "status": 302, "headers": {"location": "http://10.0.0.1/"}}, "HTTP 302"),
+        ({"body": b"x" * 4_000_001}, "more than the hub reads"),
+    ],
+)
+def test_a_source_that_fails_keeps_its_tools(
+    organization: Organization, answer: dict[str, object], reason: str
+) -> None:
+    with tool_service() as service:
+        listed(service, "forecast")
+        source = refresh(make_source(organization, url=service.url))
+        service.put(*LIST, **answer)  # type: ignore[arg-type]
+        failed = refresh(source)
+        stale = tool_called("weather:forecast").is_stale
+        listed(service, "forecast")
+        better = refresh(source)
+
+    assert reason in failed.last_error
+    assert (failed.is_stale, stale) == (True, True)
+    assert (better.is_stale, better.last_error) == (False, "")
+    assert not tool_called("weather:forecast").is_stale
+    seen = OutboxEvent.objects.filter(type="tool_source.refreshed").order_by("pk")
+    assert [event.data["is_stale"] for event in seen] == [False, True, False]
+
+
+def test_what_is_no_longer_listed_goes_and_comes_back_with_its_policy(
+    organization: Organization,
+) -> None:
+    with tool_service() as service:
+        listed(service, "forecast", "note")
+        source = refresh(make_source(organization, url=service.url))
+        policies.set_policy(
+            organization_id=organization.pk,
+            tool_id=tool_called("weather:note").pk,
+            values={"needs_approval": True},
+            actor=SYSTEM,
+            now=clock.now(),
+        )
+        listed(service)
+        refresh(source)
+        without = names(source)
+        listed(service, "forecast", "note")
+        refresh(source)
+
+    assert (without, names(source)) == ([], ["weather:forecast", "weather:note"])
+    assert tool_called("weather:note").needs_approval
+    assert not tool_called("weather:forecast").has_policy
+
+
+def test_only_what_is_wanted_comes_and_what_is_wrong_is_told(organization: Organization) -> None:
+    with tool_service() as service:
+        schema = {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}
+        tools: list[dict[str, Any]] = [
+            {"name": name} for name in ("get_a", "get_b", "put_a", 7, "x" * 200)
+        ]
+        tools += [{"name": "get_bad", "inputSchema": schema}]
+        service.put(*LIST, {"tools": tools})
+        source = refresh(
+            make_source(organization, url=service.url, include=["get_*", "7"], exclude=["*_b"])
+        )
+
+    assert names(source) == ["weather:get_a"]
+    assert [each["name"] for each in source.left_out] == ["", "get_bad"]
+    assert source.left_out[1]["reason"] == "its schema refers to another document"
+
+
+def test_too_many_tools_are_refused(organization: Organization) -> None:
+    with tool_service() as service:
+        listed(service, *(f"tool{number}" for number in range(501)))
+        source = refresh(make_source(organization, url=service.url))
+
+    assert "more than 500 tools" in source.last_error
+    assert names(source) == []
+
+
+def test_what_a_service_sends_back_holds_no_secret(organization: Organization) -> None:
+    make_secret(organization)
+    with tool_service() as service:
+        tools = [{"name": "a", "description": "Key canary-5fe1c0."}]
+        service.put(*LIST, {"tools": tools})
+        headers = {"X-Key": "{secret:weather_key}"}
+        refresh(make_source(organization, url=service.url, headers=headers))
+
+    assert tool_called("weather:a").description == "Key [secret:weather_key]."
+
+
+def test_a_secret_that_is_gone_is_told(organization: Organization) -> None:
+    secret = make_secret(organization)
+    source = make_source(organization, headers={"X-Key": "{secret:weather_key}"})
+    secret.delete()
+
+    assert "The vault has no secret 'weather_key'" in refresh(source).last_error
+
+
+def test_one_process_at_a_time_asks_a_source(organization: Organization) -> None:
+    make_source(organization)
+    now = clock.now()
+
+    claimed = race(*[lambda: refreshing.claim_due(now=now) for _ in range(4)])
+    later = refreshing.claim_due(now=now + timedelta(seconds=61))
+
+    assert sorted(map(len, claimed)) == [0, 0, 0, 1]
+    assert len(later) == 1
+
+
+def test_a_refresh_that_began_before_a_change_writes_nothing(organization: Organization) -> None:
+    source = make_source(organization)
+    (claimed,) = refreshing.claim_due(now=clock.now())
+    sources.update_source(
+        organization_id=organization.pk,
+        source_id=source.pk,
+        values={"url": "https://other.example.com"},
+        actor=SYSTEM,
+        now=clock.now(),
+    )
+    endpoint = Endpoint(source_id=source.pk, name="", kind="", key="", policy=None)  # type: ignore[arg-type]
+
+    assert not refreshing.swap(source=claimed, listing=Listing(endpoint, ""), now=clock.now())
+    assert not refreshing.fail(source=claimed, reason="", now=clock.now())
+    assert ToolSource.objects.get().last_refreshed_at is None
+
+
+def test_a_disabled_source_is_not_asked(organization: Organization) -> None:
+    source = make_source(organization, is_enabled=False)
+
+    assert refreshing.claim_due(now=clock.now()) == []
+    assert source.next_refresh_at is None

@@ -1,0 +1,1 @@
+"""Sources, the catalogue they fill, policies, and the calls of tools."""
