@@ -35,7 +35,10 @@ class OwnRequest(Forbidden):
     """Nobody decides what they asked for, unless its rule says that they may."""
 
     code = "approval.own_request"
-    message = "You asked for this yourself. Somebody else has to decide."
+    message = (
+        "You asked for this yourself. Somebody else has to decide, unless the rule of such requests"
+        " has `allow_self_approval`."
+    )
 
 
 class NotAnApprover(Forbidden):

@@ -148,7 +148,9 @@ def test_a_policy_is_over_what_is_declared_until_it_is_taken_back(
 
 
 @pytest.mark.parametrize(
-    "values", [{"required_roles": ["nobody"]}, {"approval_rule_id": uuid4()}], ids=str
+    "values",
+    [{"required_roles": ["nobody"]}, {"approval_rule_id": uuid4()}],
+    ids=["role", "rule"],
 )
 def test_a_policy_names_what_there_is(organization: Organization, values: dict[str, Any]) -> None:
     tool = make_tool(make_source(organization))
