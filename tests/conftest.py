@@ -17,7 +17,6 @@ django.setup()
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -36,12 +35,11 @@ from kernel import jobs, redis_client, tenancy
 from tests import forgetting
 from tests.accounts import factories
 from tests.clients import ApiClient
+from tests.emptying import Emptying
 from tests.journeys import programs
 
 # A browser is logged in by a row of ours; what Django's own way leaves in it opens nothing.
 setattr(Client, "force_login", factories.enter_console)  # noqa: B010 - it takes another shape
-
-KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 
 
 @pytest.fixture(scope="session")
@@ -151,21 +149,19 @@ def _use_redis(url: str) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _truncating_teardown(request: pytest.FixtureRequest) -> None:
-    """Transactional tests clean up as the superuser: the app's role may not truncate."""
+def _emptying_teardown(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Transactional tests clean up as the superuser: the app's role may not."""
+    made: list[Emptying] = []
 
-    def truncate(_: TransactionTestCase) -> None:
-        url = request.getfixturevalue("servers").postgres.superuser_url
-        with psycopg.connect(url, autocommit=True) as connection:
-            rows = connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-            ).fetchall()
-            tables = [name for (name,) in rows if name not in KEPT_TABLES]
-            # Append-only triggers do not fire for a replica; that is the only way past them.
-            connection.execute("SET session_replication_role = replica")
-            connection.execute(f"TRUNCATE {', '.join(tables)}")
+    def empty(_: TransactionTestCase) -> None:
+        if not made:
+            made.append(Emptying(request.getfixturevalue("servers").postgres.superuser_url))
+        made[0].empty()
 
-    setattr(TransactionTestCase, "_fixture_teardown", truncate)  # noqa: B010 - stubs hide the name
+    setattr(TransactionTestCase, "_fixture_teardown", empty)  # noqa: B010 - stubs hide the name
+    yield
+    for each in made:
+        each.close()
 
 
 def repository() -> Path:
