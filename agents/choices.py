@@ -69,6 +69,10 @@ class ExecutionSource(TextChoices):
     AGENT = "agent", "Agent"
 
 
+# The error kind of an execution that only holds the steps which a fork goes on from.
+FORKED: Final = "forked"
+
+
 class PublishedSource(TextChoices):
     """The doors in seed 004's words, in the order of their indexes."""
 

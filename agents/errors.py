@@ -17,6 +17,13 @@ class ExecutionNotFound(NotFound):
     message = "No such execution. Check the id and your organization."
 
 
+class ExecutionIsRunning(Conflict):
+    """Its steps are still being written."""
+
+    code = "execution.is_running"
+    message = "The execution is running. Wait for its end, or cancel its task."
+
+
 class OutputNotFound(NotFound):
     """No such step in the caller's organization, or the model was given all of its output."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Left
 
-from agents.choices import STATUSES
+from agents.choices import FORKED, STATUSES
 from agents.errors import (
     AgentNotFound,
     AgentVersionNotFound,
@@ -106,7 +106,8 @@ def get_ended_run(
 
 
 def _ended_runs(organization_id: UUID, user_id: UUID | None) -> QuerySet[AgentExecution]:
-    rows = AgentExecution.objects.filter(organization_id=organization_id, status__in=[*STATUSES])
+    ended = AgentExecution.objects.filter(organization_id=organization_id, status__in=[*STATUSES])
+    rows = ended.exclude(error_kind=FORKED)
     mine = rows if user_id is None else rows.filter(user_id=user_id)
     return mine.select_related("agent").order_by("-created_at", "-pk")
 

@@ -11,7 +11,17 @@ from typing import Any, Final
 
 from bench import stage, table
 
-FIGURES: Final = ("throughput", "latency", "runs", "http", "fanout", "identity", "budgets")
+FIGURES: Final = (
+    "throughput",
+    "latency",
+    "runs",
+    "turns",
+    "http",
+    "fanout",
+    "identity",
+    "budgets",
+    "approvals",
+)
 ROUNDS: Final = 3
 
 

@@ -40,6 +40,7 @@ urlpatterns = [
     path("api/v1/", include("projects.urls")),
     path("api/v1/", include("breakers.urls")),
     path("api/v1/", include("cost.urls")),
+    path("api/v1/", include("limits.urls")),
     path("api/v1/", include("secrets_vault.urls")),
     path("api/v1/", include("approvals.urls")),
     path("api/v1/", include("tools.urls")),

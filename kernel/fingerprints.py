@@ -18,7 +18,7 @@ from urllib.parse import quote
 DIGEST_BYTES: Final = 16
 # Shorter values, and single words or numbers, are in texts that have nothing to do with them.
 LEAST_LENGTH: Final = 8
-LEAST_ANCHOR: Final = 4
+LEAST_ANCHOR: Final = 2
 LEAST_LETTERS: Final = 16
 LEAST_DIGITS: Final = 12
 _ASCII: Final = "[A-Za-z0-9]"
@@ -81,7 +81,7 @@ class Hasher:
         Forms are the value, as JSON and addresses escape it, and its base64.
         """
         value = value.strip()
-        if not _is_telling(value):
+        if not _is_telling(value) or self._mark(value) is None:
             return []
         return [mark for form in _forms(value) if (mark := self._mark(form))]
 
@@ -134,22 +134,30 @@ class Index:
 
     def _find(self, pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
         known: dict[str, list[Mark]] = {}
+        for at, end in self._runs(pattern, text):
+            word = text[at:end]
+            marks = known.get(word)
+            if marks is None:
+                digests = self._anchors[end - at]
+                marks = known[word] = digests.get(self._hasher.digest(word), [])
+            for mark in marks:
+                begin = at - mark.offset
+                whole = text[max(0, begin) : begin + mark.length]
+                if self._hasher.digest(whole) == mark.whole:
+                    yield begin, begin + mark.length
+
+    def _runs(self, pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+        """Where something as long as an anchor is, with and without what may be an escape."""
+        lengths = self._anchors
+        is_escaped = any(sign in text for sign in _ESCAPED)
         for run in pattern.finditer(text):
             start, end = run.span()
-            before = text[start - 1] if start else ""
-            for skipped in (0, *_ESCAPED.get(before, ())):
-                at = start + skipped
-                if end - at not in self._anchors:
-                    continue
-                word = text[at:end]
-                if word not in known:
-                    digests = self._anchors[end - at]
-                    known[word] = digests.get(self._hasher.digest(word), [])
-                for mark in known[word]:
-                    begin = at - mark.offset
-                    whole = text[max(0, begin) : begin + mark.length]
-                    if self._hasher.digest(whole) == mark.whole:
-                        yield begin, begin + mark.length
+            if end - start in lengths:
+                yield start, end
+            if is_escaped and start:
+                for skipped in _ESCAPED.get(text[start - 1], ()):
+                    if end - start - skipped in lengths:
+                        yield start + skipped, end
 
 
 def _is_telling(value: str) -> bool:

@@ -56,6 +56,7 @@ _SHAPES: Final = (
 )
 _PEM: Final = "-----BEGIN "
 LONGEST_PEM: Final = 20_000
+_PEM_END: Final = re.compile("-----END [A-Z ]{0,40}-----")
 _BREAK: Final = r"(?:\s|\\[nr])*"
 # Linear: what is between two rows of hyphens is read once.
 _PEM_BLOCK: Final = re.compile(
@@ -203,7 +204,7 @@ class Live:
         if index.longest_spaced:
             cut = min(cut, len(held) - index.longest_spaced)
         key = held.find(_PEM, max(0, len(held) - LONGEST_PEM))
-        if key >= 0 and "-----END" not in held[key:]:
+        if key >= 0 and not _PEM_END.search(held, key):
             cut = min(cut, key)
         for start, end in _spans(index, held):
             if start < cut < end:

@@ -14,16 +14,26 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         """Let agents ask about their tasks, and wake those that wait for what others decide."""
         permissions.register(*PERMISSIONS)
+        from agents.operations import forks as agent_forks  # noqa: PLC0415 - the same
         from agents.operations import registry  # noqa: PLC0415 - models must be loaded first
         from approvals.operations import decisions, requests  # noqa: PLC0415 - the same
         from breakers.operations import switches  # noqa: PLC0415 - models must be loaded first
         from cost.operations import budgets  # noqa: PLC0415 - the same
-        from tasks.operations import records, suspensions, sweeps  # noqa: PLC0415 - the same
+        from limits.operations import rules, standings  # noqa: PLC0415 - the same
+        from tasks.operations import (  # noqa: PLC0415 - the same
+            forks,
+            records,
+            suspensions,
+            sweeps,
+        )
         from tasks.operations.work import TaskWork  # noqa: PLC0415 - models must be loaded first
-        from tasks.selectors import tasks  # noqa: PLC0415 - models must be loaded first
+        from tasks.selectors import leased, tasks  # noqa: PLC0415 - models must be loaded first
 
         registry.WORK.append(TaskWork())
+        agent_forks.BEGIN.append(forks.begin)
         budgets.RAISED.append(sweeps.wake_unpaid)
+        rules.RAISED.append(sweeps.wake_limited)
+        standings.RUNNING.append(leased.count_leased)
         switches.LET_THROUGH.append(sweeps.wake_put_off)
         requests.TASKS.append(tasks.has_task)
         decisions.BEFORE.append(suspensions.lock_task)

@@ -66,6 +66,8 @@ class ReasonCode(TextChoices):
     AGENT_DELETED = "agent_deleted", "Agent deleted"
     AGENT_AT_LIMIT = "agent_at_limit", "Agent at limit"
     WAITING_FOR_RETRY = "waiting_for_retry", "Waiting for retry"
+    CONCURRENCY_LIMIT = "concurrency_limit", "Concurrency limit"
+    RATE_LIMIT = "rate_limit", "Rate limit"
     BREAKER_OPEN = "breaker_open", "Breaker open"
     BUDGET_EXHAUSTED = "budget_exhausted", "Budget exhausted"
     WAITING_FOR_APPROVAL = "waiting_for_approval", "Waiting for approval"

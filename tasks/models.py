@@ -6,6 +6,7 @@ from django.db import models
 from accounts.models import TenantRow
 from agents.choices import ExecutionSource
 from agents.models import Agent, AgentVersion
+from limits.choices import NAME_LENGTH
 from tasks.choices import AWAITED, AttemptOutcome, PriorityRank, TaskPriority, TaskStatus
 
 
@@ -63,6 +64,14 @@ class Task(TenantRow):
     user_id = models.UUIDField(null=True, blank=True)
     output_schema = models.JSONField(null=True, blank=True)
     conversation_id = models.UUIDField(null=True, blank=True)
+    # What every attempt runs with, if not with the version that is current then.
+    pinned_version = models.ForeignKey(
+        AgentVersion, models.PROTECT, null=True, blank=True, db_index=False, related_name="+"
+    )
+    # What limits count it by, for good: what runs is counted by it.
+    concurrency_key = models.CharField(
+        max_length=NAME_LENGTH, blank=True, default="", db_default=""
+    )
 
     class Meta:
         indexes = [
@@ -74,6 +83,18 @@ class Task(TenantRow):
                 fields=["agent", "priority_rank", "available_at", "id"],
                 condition=models.Q(status="assigned"),
                 name="task_claimable",
+            ),
+            # The same key by key, for claims in an organization that limits keys: one that is full
+            # costs nothing, however much waits for it.
+            models.Index(
+                fields=["agent", "concurrency_key", "priority_rank", "available_at", "id"],
+                condition=models.Q(status="assigned"),
+                name="task_claimable_by_key",
+            ),
+            models.Index(
+                fields=["organization", "concurrency_key", "-created_at", "-id"],
+                condition=~models.Q(concurrency_key=""),
+                name="task_keyed",
             ),
             models.Index(
                 fields=["priority_rank", "created_at", "id"],

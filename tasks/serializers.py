@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from agents.choices import ExecutionStatus
 from kernel.http.shapes import Metadata, RowOutput
+from limits.choices import NAME_LENGTH
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
 from tasks.models import Task
 from tasks.selectors.explanations import Reason
@@ -20,6 +21,7 @@ CONSOLE_PAGES: Final = {
     "breaker": "admin:breakers_circuitbreaker_change",
     "budget": "admin:cost_budget_change",
     "execution": "admin:agents_agentexecution_change",
+    "limit": "admin:limits_limitrule_change",
     "override": "admin:agents_agentoverride_change",
     "task": "admin:tasks_task_change",
 }
@@ -44,6 +46,12 @@ class TaskInput(serializers.Serializer[Any]):
         min_value=0, max_value=2_000_000_000, allow_null=True, default=None
     )
     metadata = Metadata(default=dict)
+    concurrency_key = serializers.CharField(
+        max_length=NAME_LENGTH,
+        allow_blank=True,
+        default="",
+        help_text="What limits of the scope key count it by; it stays as it is.",
+    )
 
 
 class TaskBulkInput(serializers.Serializer[Any]):
@@ -90,6 +98,7 @@ class TaskOutput(RowOutput[Task]):
             "source",
             "user_id",
             "conversation_id",
+            "concurrency_key",
             "output_schema",
             "workflow_id",
             "parent_task_id",

@@ -1,6 +1,6 @@
 """Routes of `/api/v1/tasks`."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import User
 from kernel import clock
 from kernel.errors import Conflict
 from kernel.http.viewsets import HubViewSet
@@ -74,7 +75,7 @@ class TaskViewSet(HubViewSet):
         """Create a task; without `agent_id` the hub picks an agent that fits."""
         task = requests.create_task(
             organization_id=self.organization_id,
-            values=self.read(TaskInput),
+            values={**self.read(TaskInput), "user_id": self._asking},
             actor=self.actor,
             now=clock.now(),
         )
@@ -86,7 +87,9 @@ class TaskViewSet(HubViewSet):
         """Create up to 1,000 tasks, all or none; errors name the index: `tasks.17.title`."""
         created = requests.create_tasks(
             organization_id=self.organization_id,
-            values=self.read(TaskBulkInput)["tasks"],
+            values=[
+                {**each, "user_id": self._asking} for each in self.read(TaskBulkInput)["tasks"]
+            ],
             actor=self.actor,
             now=clock.now(),
         )
@@ -143,3 +146,8 @@ class TaskViewSet(HubViewSet):
         """Why the task does not run, or what it does."""
         explained = explanations.explain_task(task=self.subject, now=clock.now())
         return Response(ExplanationOutput(explained).data)
+
+    @property
+    def _asking(self) -> UUID:
+        """Who may not approve what the task then asks for; a key stands for its owner."""
+        return cast("User", self.request.user).pk

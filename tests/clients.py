@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
+from kernel import redaction
 from tests.accounts import factories
 from tests.contract import conformance
 
@@ -31,8 +32,11 @@ class ApiClient:
         self._client = HubClient(headers=headers, raise_request_exception=False)
 
     def known(self) -> Self:
-        """The same after a first request: those that follow do not ask who calls."""
+        """The same after a first request: those that follow ask neither who calls nor what may not
+        be in a text."""
         assert self.get("/api/v1/auth/me").status_code == 200
+        if self.user is not None:
+            redaction.load(self.user.organization_id)
         return self
 
     def get(self, path: str, **query: Any) -> Any:

@@ -1,15 +1,21 @@
 """Console pages of executions."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from agents import selectors
+from agents.choices import ExecutionStatus
 from agents.models import AgentExecution
-from kernel import display
+from agents.operations import forks
+from agents.operations.forks import Fork
+from kernel import clock, display
 from kernel.admin import (
     ConsoleAdmin,
     column,
@@ -18,6 +24,30 @@ from kernel.admin import (
     status_column,
     time_column,
 )
+from kernel.admin_forms import NUMBER, TEXTS, DialogForm, form_button
+
+FORKS: Final = "A new task goes on after that step. Nothing up to it is done again, or paid again."
+
+
+class ForkForm(DialogForm):
+    """From which step, with which version, told what."""
+
+    step = forms.IntegerField(
+        label="Last step that is kept", min_value=1, max_value=2**31 - 1, widget=NUMBER()
+    )
+    version = forms.IntegerField(
+        min_value=1,
+        max_value=2**31 - 1,
+        required=False,
+        help_text="Of the agent; left out, the one that is current when it runs.",
+        widget=NUMBER(),
+    )
+    instructions = forms.CharField(
+        label="What to tell the agent in addition",
+        required=False,
+        max_length=50_000,
+        widget=TEXTS(attrs={"rows": 3}),
+    )
 
 
 @admin.register(AgentExecution)
@@ -25,6 +55,7 @@ class AgentExecutionAdmin(ConsoleAdmin):
     """What happened in each run."""
 
     view_permission = "execution.read"
+    edit_permission = "agent.run"
     page_title = "Executions"
     api_path = "/api/v1/executions"
     linked_filters: ClassVar = ("agent", "task_id")
@@ -51,6 +82,7 @@ class AgentExecutionAdmin(ConsoleAdmin):
         "whole_id",
         "api_link",
     )
+    actions_detail: ClassVar = ("fork_execution",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AgentExecution]:
         """Executions with their versions."""
@@ -60,3 +92,23 @@ class AgentExecutionAdmin(ConsoleAdmin):
         """The run's steps."""
         steps = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
         return {"steps": steps}
+
+    @form_button(
+        "Fork",
+        ForkForm,
+        question=FORKS,
+        icon="call_split",
+        available=lambda run: run.status != ExecutionStatus.RUNNING,
+    )
+    def fork_execution(self, request: HttpRequest, run: AgentExecution, **asked: Any) -> Any:
+        """Begin the task, and lead to it."""
+        person: Any = request.user
+        task_id: UUID = forks.fork_execution(
+            organization_id=person.organization_id,
+            execution_id=run.pk,
+            fork=Fork(**asked),
+            user_id=person.pk,
+            actor=self.actor(request),
+            now=clock.now(),
+        )
+        return self._go(request, reverse("admin:tasks_task_change", args=[task_id]))

@@ -7,6 +7,7 @@ from django.db import models
 from accounts.models import TenantRow
 from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
 from agents.models.agent import Agent, AgentVersion
+from limits.choices import NAME_LENGTH
 
 
 class AgentExecution(TenantRow):
@@ -26,7 +27,11 @@ class AgentExecution(TenantRow):
     )
     conversation_id = models.UUIDField(null=True, blank=True)
     output_schema = models.JSONField(null=True, blank=True)
-    # The budget or the approval for want of which the run stopped.
+    # The task's, by which limits count model calls.
+    concurrency_key = models.CharField(
+        max_length=NAME_LENGTH, blank=True, default="", db_default=""
+    )
+    # The budget, the limit or the approval for want of which the run stopped.
     held_by = models.UUIDField(null=True, blank=True)
     status = models.CharField(
         max_length=16, choices=ExecutionStatus, default=ExecutionStatus.RUNNING

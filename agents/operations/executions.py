@@ -50,6 +50,7 @@ class Opening:
     source: ExecutionSource = ExecutionSource.QUEUE
     conversation_id: UUID | None = None
     output_schema: Mapping[str, Any] | None = None
+    concurrency_key: str = ""
 
 
 def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[AgentExecution]:
@@ -70,6 +71,7 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             resumed_from_id=opening.resumed_from_id,
             conversation_id=opening.conversation_id,
             output_schema=opening.output_schema,
+            concurrency_key=opening.concurrency_key,
             input=opening.input,
         )
         for opening in openings

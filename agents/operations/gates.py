@@ -1,10 +1,12 @@
-"""What a model call has to pass before it goes out: override, breaker, budgets."""
+"""What a model call has to pass before it goes out: override, limits, breaker, budgets."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,6 +25,10 @@ from breakers.operations.calls import Permit
 from cost.errors import BudgetExhausted
 from cost.operations import reservations
 from kernel import clock, loop
+from limits.choices import PATIENCE_SECONDS, LimitScope
+from limits.errors import RateReached
+from limits.operations import turns
+from limits.operations.turns import Turn
 
 # Faults of the provider. A key or a request that it refuses shows that it works; a rate limit, or a
 # run whose own time was over, says nothing (contract 003 B15).
@@ -44,18 +50,23 @@ LOOK_AGAIN_SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """What a call holds while it is under way: its reservation's ordinal, its breaker's permit."""
+    """What a call holds while it is under way: its reservation's ordinal, its breaker's permit, and
+    its turn. Without a permit it is not under way yet: its turn comes in a moment."""
 
     ordinal: int
-    permit: Permit
+    turn: Turn
+    permit: Permit | None = None
 
 
 class RunGate:
     """What the model calls of one run pass; they come one by one."""
 
-    def __init__(self, execution: AgentExecution, version: AgentVersion) -> None:
+    def __init__(
+        self, execution: AgentExecution, version: AgentVersion, *, ends_at: datetime | None = None
+    ) -> None:
         self._execution = execution
         self._version = version
+        self._ends_at = ends_at
         self._asked: asyncio.Future[_Passed | None] | None = None
         self._passed: _Passed | None = None
         self._is_first = True
@@ -63,17 +74,20 @@ class RunGate:
     async def enter(self, call: ModelCall, ordinal: int) -> None:
         """Before a call that will be booked under `ordinal`.
 
-        Raises RunStopped while the agent is disabled, its provider's breaker open or a budget
-        without room for the call; one that passes has the worst case of its cost reserved.
+        Raises RunStopped while the agent is disabled, a limit of the minute used up (unless it
+        has room in a moment: then this waits), its provider's breaker open or a budget without
+        room for the call; one that passes has the worst case of its cost reserved.
         """
         is_first, self._is_first = self._is_first, False
         if call.provider == DEMO and is_first:
             return  # nothing goes out, and whether it is enabled was asked a moment ago
-        asked = loop.get().in_database(self._pass, call, ordinal, clock.now(), look=not is_first)
-        self._asked = asyncio.ensure_future(asked)
         try:
-            # A run that is cancelled meanwhile still passes: `close` gives back what it got.
-            self._passed = await asyncio.shield(self._asked)
+            await self._ask(partial(self._pass, call, ordinal, clock.now(), look=not is_first))
+            if self._passed is not None and self._passed.permit is None:
+                await asyncio.sleep(self._passed.turn.wait_seconds)
+                await self._ask(partial(self._go, call, self._passed, clock.now()))
+        except RateReached as refusal:
+            raise RunStopped(_rate_reached(refusal)) from None
         except AgentDisabled as disabled:
             raise RunStopped(failures.agent_disabled(disabled.detail)) from None
         except BreakerOpen as refusal:
@@ -85,11 +99,12 @@ class RunGate:
     async def failed(self, kind: FailureKind) -> None:
         """After a call that brought no answer: nothing of it is booked."""
         silent = Outcome.UNKNOWN if kind in SAYS_NOTHING else Outcome.SUCCESS
-        await self._leave(Outcome.FAILURE if kind in FAULTS else silent, is_booked=False)
+        outcome = Outcome.FAILURE if kind in FAULTS else silent
+        await self._leave(outcome, is_booked=False, tokens=0)
 
-    async def answered(self) -> None:
+    async def answered(self, tokens: int) -> None:
         """After a call that brought an answer; booking it settles what was reserved."""
-        await self._leave(Outcome.SUCCESS, is_booked=True)
+        await self._leave(Outcome.SUCCESS, is_booked=True, tokens=tokens)
 
     async def close(self) -> None:
         """When the run ends: a call that was given up holds no place of a trial. What it reserved
@@ -100,22 +115,55 @@ class RunGate:
         if self._passed is not None:
             await asyncio.shield(self._leave(Outcome.UNKNOWN, is_booked=True))
 
+    async def _ask(self, question: Callable[[], _Passed | None]) -> None:
+        self._passed = None
+        self._asked = asyncio.ensure_future(loop.get().in_database(question))
+        # A run that is cancelled meanwhile still passes: `close` gives back what it got.
+        self._passed = await asyncio.shield(self._asked)
+
     def _pass(self, call: ModelCall, ordinal: int, now: datetime, *, look: bool) -> _Passed | None:
         if look:
             effective.configuration_of(version=self._version, agent_name=self._execution.agent_name)
         if call.provider == DEMO:
             return None
-        permit = calls.permit(
-            organization_id=self._execution.organization_id,
-            name=breaker_of(call.provider),
+        turn = self._take_turn(call, now)
+        passed = _Passed(ordinal, turn)
+        return passed if turn.wait_seconds else self._go(call, passed, now)
+
+    def _take_turn(self, call: ModelCall, now: datetime) -> Turn:
+        run = self._execution
+        left = PATIENCE_SECONDS
+        if self._ends_at is not None:
+            left = max(0.0, min(left, (self._ends_at - now).total_seconds()))
+        return turns.take(
+            organization_id=run.organization_id,
+            buckets=[
+                (LimitScope.AGENT, str(run.agent_id)),
+                (LimitScope.PROVIDER, call.provider),
+                (LimitScope.KEY, run.concurrency_key),
+            ],
+            tokens=call.input_tokens + call.output_tokens,
+            patience_seconds=left,
             now=now,
         )
+
+    def _go(self, call: ModelCall, passed: _Passed, now: datetime) -> _Passed:
+        """What its turn has come for; a call that may not go out gives it back."""
         try:
-            self._reserve(call, ordinal, now)
+            permit = calls.permit(
+                organization_id=self._execution.organization_id,
+                name=breaker_of(call.provider),
+                now=now,
+            )
+            try:
+                self._reserve(call, passed.ordinal, now)
+            except BaseException:
+                calls.report(permit=permit, outcome=Outcome.UNKNOWN, now=now)
+                raise
         except BaseException:
-            calls.report(permit=permit, outcome=Outcome.UNKNOWN, now=now)
+            turns.give_back(turn=passed.turn, now=now)
             raise
-        return _Passed(ordinal, permit)
+        return replace(passed, permit=permit)
 
     def _reserve(self, call: ModelCall, ordinal: int, now: datetime) -> None:
         reservations.reserve(
@@ -132,15 +180,38 @@ class RunGate:
             now=now,
         )
 
-    async def _leave(self, outcome: Outcome, *, is_booked: bool) -> None:
+    async def _leave(self, outcome: Outcome, *, is_booked: bool, tokens: int | None = None) -> None:
         passed, self._passed, self._asked = self._passed, None, None
         if passed is not None:
-            await loop.get().in_database(self._report, passed, outcome, is_booked=is_booked)
+            report = partial(self._report, passed, outcome, clock.now())
+            await loop.get().in_database(report, is_booked=is_booked, tokens=tokens)
 
-    def _report(self, passed: _Passed, outcome: Outcome, *, is_booked: bool) -> None:
-        calls.report(permit=passed.permit, outcome=outcome, now=clock.now())
+    def _report(
+        self,
+        passed: _Passed,
+        outcome: Outcome,
+        now: datetime,
+        *,
+        is_booked: bool,
+        tokens: int | None,
+    ) -> None:
+        if passed.permit is None:
+            turns.give_back(turn=passed.turn, now=now)
+            return
+        calls.report(permit=passed.permit, outcome=outcome, now=now)
+        if tokens is not None:
+            turns.settle(turn=passed.turn, tokens=tokens, now=now)
         if not is_booked:
             reservations.release(execution_id=self._execution.pk, ordinal=passed.ordinal)
+
+
+def _rate_reached(refusal: RateReached) -> RunFailure:
+    data: dict[str, Any] = dict(refusal.data)
+    return failures.rate_limit(
+        refusal.detail,
+        seconds=float(data["retry_after_seconds"]),
+        rule_id=UUID(str(data["rule_id"])),
+    )
 
 
 def _exhausted(refusal: BudgetExhausted) -> RunFailure:

@@ -15,6 +15,7 @@ from agents.runtime.journal import ModelCall, ModelTurn, ToolCall, ToolResult, V
 from agents.runtime.spec import RunFailure
 from events import operations as events
 from kernel import clock, loop
+from kernel.redaction import Live
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +33,13 @@ class Background:
 class ExecutionJournal:
     """Every step is committed before the run goes on."""
 
-    def __init__(self, execution: AgentExecution, gate: RunGate, background: Background) -> None:
+    def __init__(
+        self, execution: AgentExecution, gate: RunGate, background: Background, live: Live
+    ) -> None:
         self._execution = execution
         self._gate = gate
         self._background = background
+        self._live = live
         self._ordinal = 0
         self._open: dict[str, UUID] = {}
 
@@ -45,15 +49,17 @@ class ExecutionJournal:
 
     async def model_failed(self, failure: RunFailure) -> None:
         """Tell the provider's breaker what went wrong, and give back what was reserved."""
+        self._live.flush()
         await self._gate.failed(failure.kind)
 
     async def text_delta(self, text: str) -> None:
-        """Send the next piece of the answer to whoever watches."""
-        self._show("task.output", text=text, ordinal=self._ordinal + 1)
+        """Send the next piece of the answer to whoever watches, once no secret can be in it."""
+        self._show_text(self._live.push(text))
 
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
-        await self._gate.answered()
+        self._show_text(self._live.flush())
+        await self._gate.answered(turn.usage.total_tokens)
         await self._store(executions.record_turn, turn=turn)
         self._show("task.turn", ordinal=self._ordinal)
 
@@ -96,6 +102,10 @@ class ExecutionJournal:
         )
         shown = {"error": result.error} if result.error else {"result": result.result}
         self._show("task.tool_result", tool=result.tool, id=result.id, **shown)
+
+    def _show_text(self, text: str) -> None:
+        if text:
+            self._show("task.output", text=text, ordinal=self._ordinal + 1)
 
     def _begun(self, call: ToolCall, step: ExecutionStep) -> None:
         self._open[call.id] = step.pk

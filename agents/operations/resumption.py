@@ -86,12 +86,13 @@ def _usable(run: AgentExecution, steps: list[ExecutionStep]) -> list[ExecutionSt
     """The run's steps but for a last answer that was the reason why the run failed: with it the
     next attempt would fail at once, for the same reason."""
     has_failed = run.status == ExecutionStatus.ERROR and run.error_kind not in HELD
-    if has_failed and steps and _is_final_answer(steps[-1]):
+    if has_failed and steps and is_final_answer(steps[-1]):
         return steps[:-1]
     return steps
 
 
-def _is_final_answer(step: ExecutionStep) -> bool:
+def is_final_answer(step: ExecutionStep) -> bool:
+    """Whether it is an answer of the model that asks for no call."""
     message: dict[str, Any] = step.message or {}
     parts = message.get("parts", [])
     return step.kind == StepKind.MODEL_TURN and not any(

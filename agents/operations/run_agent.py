@@ -5,7 +5,7 @@ Only workers import this module: with it come the model libraries, most of a sec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,8 @@ from agents.runtime.spec import (
     Usage,
 )
 from agents.runtime.toolset import wire_names
-from kernel import clock, loop
+from kernel import clock, loop, redaction
+from kernel.redaction import Live, Redactor
 from preferences.errors import SecretUnreadable
 from preferences.selectors import values
 
@@ -61,14 +62,17 @@ async def run(
         return _failed(failures.agent_disabled(error.detail))
     if found.past is not None and found.past.unknown:
         return _failed(_outcome_unknown(found.past))
-    gate = RunGate(execution, version)
+    seconds = _seconds(found.configuration, deadline)
+    gate = RunGate(execution, version, ends_at=clock.now() + timedelta(seconds=seconds))
     try:
         return await engine.run(
-            _spec_of(execution, found, _seconds(found.configuration, deadline)),
+            _spec_of(execution, found, seconds),
             providers=model_registry().with_keys(found.keys),
             tools=catalogue.TOOLS,
             own=found.tools.tools,
-            journal=ExecutionJournal(execution, gate, _background(execution, found)),
+            journal=ExecutionJournal(
+                execution, gate, _background(execution, found), Live(found.redactor)
+            ),
         )
     finally:
         await gate.close()
@@ -77,13 +81,15 @@ async def run(
 @dataclass(frozen=True, slots=True)
 class _Preparation:
     """What a run goes by: `models` are its own and those to fall back on, `keys` the
-    organization's own by provider, `past` what it goes on from, `history` what was said before."""
+    organization's own by provider, `past` what it goes on from, `history` what was said before,
+    `redactor` what takes secrets out of what it says."""
 
     configuration: Configuration
     models: tuple[tuple[str, str], ...]
     tools: RunTools
     past: Past | None
     history: tuple[Message, ...]
+    redactor: Redactor
     keys: Mapping[str, str] = field(repr=False)
 
 
@@ -102,7 +108,8 @@ def _prepare(execution: AgentExecution, version: AgentVersion) -> _Preparation:
     if execution.resumed_from_id is not None:
         past = resumption.read_past(execution=execution, may_repeat=tools.may_repeat)
     history = conversation.history_of(execution)
-    return _Preparation(configuration, models, tools, past, history, keys)
+    redactor = redaction.load(execution.organization_id)
+    return _Preparation(configuration, models, tools, past, history, redactor, keys)
 
 
 def _reach(
@@ -159,6 +166,7 @@ def _spec_of(execution: AgentExecution, found: _Preparation, seconds: float) -> 
         ),
         history=found.history,
         log=tuple(_message(step, wire) for step in steps),
+        redact=found.redactor.redact,
     )
 
 

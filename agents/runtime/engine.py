@@ -38,7 +38,8 @@ async def run(
     callback raised, as it is, and CancelledError; connections are closed and tools stopped first.
     """
     started = time.monotonic()
-    loop = _Loop(spec, providers, Toolset(tools, spec.tools, own), journal)
+    offered = Toolset(tools, spec.tools, own, spec.redact)
+    loop = _Loop(spec, providers, offered, journal)
     failure: RunFailure | None = None
     try:
         await loop.run()

@@ -143,6 +143,17 @@ def budget_exhausted(message: str, *, seconds: float, budget_id: UUID | None) ->
     )
 
 
+def rate_limit(message: str, *, seconds: float, rule_id: UUID) -> RunFailure:
+    """What a limit of the organization allows in a minute is used up; `message` says of whom."""
+    return RunFailure(
+        kind=FailureKind.RATE_LIMIT,
+        message=message,
+        retryable=True,
+        retry_after_seconds=seconds,
+        held_by=rule_id,
+    )
+
+
 def approval_pending(tool: str, approval_id: UUID) -> RunFailure:
     """A call waits for a person's decision."""
     return RunFailure(

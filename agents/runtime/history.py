@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.usage import RequestUsage
 
 from agents.runtime.journal import ToolCall
-from agents.runtime.spec import Message, RunSpec, Usage
+from agents.runtime.spec import Message, Redact, RunSpec, Usage, as_it_is
 from agents.runtime.tools import storable
 
 # What the columns of the journal hold.
@@ -46,6 +46,7 @@ class Conversation:
     calls: list[ToolCallPart] = field(default_factory=list)
     results: dict[str, ToolReturnPart] = field(default_factory=dict)
     corrections: int = 0
+    redact: Redact = as_it_is
     _sizes: list[int] = field(default_factory=list)
     _call_ids: set[str] = field(default_factory=set)
 
@@ -55,9 +56,9 @@ class Conversation:
         self._close_turn()
         answer = replace(
             answer,
-            parts=[self._storable_part(part) for part in answer.parts],
+            parts=self._redacted([self._storable_part(part) for part in answer.parts]),
             usage=_storable_usage(answer.usage),
-            model_name=_fitting(answer.model_name or "", MAX_NAME) or None,
+            model_name=_fitting(self.redact(answer.model_name or ""), MAX_NAME) or None,
         )
         self.messages.append(answer)
         self.calls = tool_calls(answer)
@@ -103,15 +104,44 @@ class Conversation:
             return replace(part, content=storable(part.content))
         return self._with_unique_id(part) if isinstance(part, ToolCallPart) else part
 
+    def _redacted(self, parts: list[ModelResponsePart]) -> list[ModelResponsePart]:
+        """`parts` without secrets; one that begins in a text and ends in the next is one too."""
+        parts = [self._redacted_part(part) for part in parts]
+        text = "".join(part.content for part in parts if isinstance(part, TextPart))
+        whole = self.redact(text)
+        if whole == text:
+            return parts
+        at = next(number for number, part in enumerate(parts) if isinstance(part, TextPart))
+        others = [part for part in parts[at:] if not isinstance(part, TextPart)]
+        return [*parts[:at], TextPart(whole), *others]
+
+    def _redacted_part(self, part: ModelResponsePart) -> ModelResponsePart:
+        if isinstance(part, ToolCallPart):
+            return replace(part, args=self._redacted_arguments(part))
+        if not isinstance(part, TextPart | ThinkingPart):
+            return part
+        text = self.redact(part.content)
+        if isinstance(part, ThinkingPart) and text != part.content:
+            # The provider signed what it wrote, and takes no other text with that signature.
+            return replace(part, content=text, signature=None)
+        return replace(part, content=text)
+
+    def _redacted_arguments(self, part: ToolCallPart) -> Any:
+        arguments = arguments_of(part)
+        if arguments is None:
+            return self.redact(part.args)
+        redacted = self.redact(arguments)
+        return part.args if redacted == arguments else redacted
+
     def _with_unique_id(self, part: ToolCallPart) -> ToolCallPart:
         # Some OpenAI-compatible servers number the calls of each answer from zero.
-        call_id = _fitting(part.tool_call_id, MAX_CALL_ID)
+        call_id = _fitting(self.redact(part.tool_call_id), MAX_CALL_ID)
         if call_id in self._call_ids:
             call_id = (
                 f"{call_id[: MAX_CALL_ID - _ROOM_FOR_SUFFIX]}-{self.turns}-{len(self._call_ids)}"
             )
         self._call_ids.add(call_id)
-        name = _fitting(part.tool_name, MAX_NAME)
+        name = _fitting(self.redact(part.tool_name), MAX_NAME)
         return replace(part, tool_name=name, args=storable(part.args), tool_call_id=call_id)
 
 
@@ -123,7 +153,9 @@ def restore(spec: RunSpec, wrong: Callable[[str], str]) -> Conversation:
     instructions = spec.system_prompt or None
     prompt = ModelRequest(parts=[UserPromptPart(spec.prompt)], instructions=instructions)
     conversation = Conversation(
-        instructions=instructions, messages=[*_loaded(spec.history), prompt]
+        instructions=instructions,
+        messages=[*_loaded(spec.history), prompt],
+        redact=spec.redact,
     )
     for message in _loaded(spec.log):
         if isinstance(message, ModelResponse):

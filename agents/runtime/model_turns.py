@@ -23,6 +23,7 @@ MOST_OUTPUT_TOKENS: Final = 128_000
 FALL_BACK: Final = frozenset(
     {
         FailureKind.BREAKER_OPEN,
+        FailureKind.RATE_LIMIT,
         FailureKind.PROVIDER_UNAVAILABLE,
         FailureKind.PROVIDER_TIMEOUT,
         FailureKind.PROVIDER_RATE_LIMITED,
@@ -173,5 +174,5 @@ class ModelTurns:
             usage=history.usage_of(answer),
             finish_reason=answer.finish_reason or "",
             duration_ms=duration_ms,
-            message=history.dump(answer),
+            message=self._spec.redact(history.dump(answer)),
         )

@@ -1,6 +1,6 @@
 """What a run is asked to do and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -9,7 +9,15 @@ from uuid import UUID
 Message: TypeAlias = Mapping[str, Any]
 """A pydantic-ai `ModelRequest` or `ModelResponse` as JSON (`ModelMessagesTypeAdapter`)."""
 
+Redact: TypeAlias = Callable[[Any], Any]
+"""Gives back JSON values without the secrets in their texts."""
+
 RunStatus: TypeAlias = Literal["success", "error", "timeout", "cancelled"]
+
+
+def as_it_is(value: Any) -> Any:
+    """Where nothing is known to be secret."""
+    return value
 
 
 class FailureKind(StrEnum):
@@ -24,6 +32,7 @@ class FailureKind(StrEnum):
     PROVIDER_BAD_RESPONSE = "provider_bad_response"
     BREAKER_OPEN = "breaker_open"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    RATE_LIMIT = "rate_limit"
     AGENT_DISABLED = "agent_disabled"
     APPROVAL_PENDING = "approval_pending"
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
@@ -42,6 +51,7 @@ HELD: Final = frozenset(
     {
         FailureKind.BREAKER_OPEN,
         FailureKind.BUDGET_EXHAUSTED,
+        FailureKind.RATE_LIMIT,
         FailureKind.AGENT_DISABLED,
         FailureKind.APPROVAL_PENDING,
     }
@@ -87,6 +97,8 @@ class RunSpec:
     `log` is what this run's journal was given before it was interrupted (`ModelTurn.message` and
     `ToolResult.message`, in order): the run goes on after its last entry. Tool calls in it
     without a result are made again.
+    `redact` is applied to whatever model and tools say, before anybody reads it: journal, model
+    and tools.
     """
 
     run_id: UUID
@@ -104,6 +116,7 @@ class RunSpec:
     guardrails: Guardrails = field(default_factory=Guardrails)
     history: tuple[Message, ...] = ()
     log: tuple[Message, ...] = ()
+    redact: Redact = as_it_is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

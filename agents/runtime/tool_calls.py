@@ -97,6 +97,7 @@ async def _next(running: Running, seconds: float, held: list[RunFailure]) -> lis
 async def _make(part: ToolCallPart, tools: Toolset, context: ToolContext) -> Outcome:
     started = time.monotonic()
     output, error = await _outcome(part, tools, context)
+    error = tools.redact(error)
     return _ended(part, tools, output, error, round((time.monotonic() - started) * 1000))
 
 

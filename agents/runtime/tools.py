@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from agents.runtime.spec import ToolContext
+from agents.runtime.spec import Redact, ToolContext, as_it_is
 from agents.runtime.threads import BlockingCalls, ThreadsExhausted, contained
 
 OUTPUT_LIMIT_BYTES: Final = 50_000
@@ -100,8 +100,14 @@ class ToolRegistry:
         """`make` the call of a registered tool; raises UnknownTool too."""
         return await self.make(self.get(name), context, arguments)
 
-    async def make(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Output:
-        """Check, call and bound; `tool` need not be registered.
+    async def make(
+        self,
+        tool: Tool,
+        context: ToolContext,
+        arguments: Mapping[str, Any],
+        redact: Redact = as_it_is,
+    ) -> Output:
+        """Check, call, redact and bound; `tool` need not be registered.
 
         Raises ToolFailed for arguments that do not fit the schema and for a timeout, and whatever
         the tool raises. A blocking tool that timed out runs on in its thread, unheard; its place
@@ -117,7 +123,7 @@ class ToolRegistry:
             if not limit.expired():
                 raise
             raise ToolFailed(f"The tool did not end within {tool.timeout_seconds:g} s.") from None
-        return bounded(output, tool.output_limit_bytes)
+        return bounded(output, tool.output_limit_bytes, redact)
 
     async def _call(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Any:
         if inspect.iscoroutinefunction(tool.call):
@@ -157,9 +163,10 @@ def validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(schema))
 
 
-def bounded(output: Any, limit: int = OUTPUT_LIMIT_BYTES) -> Output:
+def bounded(output: Any, limit: int = OUTPUT_LIMIT_BYTES, redact: Redact = as_it_is) -> Output:
     """`output` as plain JSON values, or as cut text when its JSON is longer than `limit` bytes."""
-    plain = storable(output)
+    # Before it is cut: of a secret that the cut goes through, nobody would recognise the rest.
+    plain = redact(storable(output))
     text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     raw = text.encode()
     if len(raw) <= limit:

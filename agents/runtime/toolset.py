@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic_ai.tools import ToolDefinition
 
-from agents.runtime.spec import ToolContext
+from agents.runtime.spec import Redact, ToolContext, as_it_is
 from agents.runtime.tools import Output, Tool, ToolRegistry
 
 # What all providers take as a tool's name.
@@ -21,9 +21,14 @@ class Toolset:
     """Those that the run may use: its own, and of the hub's registry the ones it names."""
 
     def __init__(
-        self, registry: ToolRegistry, names: Iterable[str], own: Iterable[Tool] = ()
+        self,
+        registry: ToolRegistry,
+        names: Iterable[str],
+        own: Iterable[Tool] = (),
+        redact: Redact = as_it_is,
     ) -> None:
-        """`missing` are the names that nobody has."""
+        """`missing` are the names that nobody has; `redact` goes over what calls bring."""
+        self.redact = redact
         brought = {tool.name: tool for tool in own}
         asked = list(dict.fromkeys(names))
         unknown = set(registry.missing(asked)) - brought.keys()
@@ -66,7 +71,7 @@ class Toolset:
 
     async def make(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Output:
         """The call, as `ToolRegistry.make`."""
-        return await self._registry.make(tool, context, arguments)
+        return await self._registry.make(tool, context, arguments, self.redact)
 
 
 def wire_names(names: Sequence[str]) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Wire shapes of executions (contract 003 B2, 004 C2)."""
 
+from typing import Any
+
 from django.urls import reverse
 from rest_framework import serializers
 
 from agents.choices import ExecutionStatus
 from agents.models import AgentExecution, ExecutionStep
 from agents.models import StepOutput as StepOutputRow
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 
 class StepOutput(RowOutput[ExecutionStep]):
@@ -88,3 +90,31 @@ class ExecutionDetailOutput(ExecutionOutput):
 
     class Meta(ExecutionOutput.Meta):
         fields = [*ExecutionOutput.Meta.fields, "steps"]
+
+
+class ForkInput(StrictInput[Any]):
+    """`POST /executions/{id}/fork`."""
+
+    step = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, help_text="The number of the last step that is kept."
+    )
+    version = serializers.IntegerField(
+        min_value=1,
+        max_value=2**31 - 1,
+        required=False,
+        allow_null=True,
+        help_text="Of the agent, for good; without it, whichever is current when it runs.",
+    )
+    instructions = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=50_000,
+        help_text="What the agent is told in addition to what it was asked.",
+    )
+
+
+class ForkOutput(serializers.Serializer[Any]):
+    """The task that goes on."""
+
+    task_id = serializers.UUIDField()
+    task_link = serializers.CharField(help_text="A path of the API.")

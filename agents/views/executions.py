@@ -1,20 +1,32 @@
 """Routes of `/api/v1/executions`, and the same runs in seed 004's words."""
 
-from typing import ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
 from agents import selectors
-from agents.errors import ExecutionNotFound, OutputNotFound
+from agents.errors import ExecutionIsRunning, ExecutionNotFound, OutputNotFound
 from agents.filters import AgentExecutionFilter, ExecutionFilter
 from agents.models import AgentExecution, StepOutput
+from agents.operations import forks
+from agents.operations.forks import Fork
 from agents.serializers.agenthub import AgentExecutionOutput
-from agents.serializers.executions import ExecutionDetailOutput, ExecutionOutput, WholeOutput
+from agents.serializers.executions import (
+    ExecutionDetailOutput,
+    ExecutionOutput,
+    ForkInput,
+    ForkOutput,
+    WholeOutput,
+)
+from kernel import clock
 from kernel.http.agenthub import AgentHubViewSet, envelope, envelope_page
 from kernel.http.viewsets import HubViewSet
 from preferences.choices import EDIT
@@ -29,9 +41,14 @@ class ExecutionViewSet(HubViewSet):
     queryset = AgentExecution.objects.none()
     serializer_class = ExecutionOutput
     filterset_class = ExecutionFilter
-    http_method_names = ["get"]
-    permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
+    http_method_names = ["get", "post"]
+    permissions: ClassVar = {
+        "list": "execution.read",
+        "retrieve": "execution.read",
+        "fork": "agent.run",
+    }
     missing = ExecutionNotFound
+    refusals: ClassVar = {"fork": (ExecutionIsRunning,)}
 
     def find_subject(self, subject_id: UUID) -> AgentExecution:
         """The execution of a detail route."""
@@ -50,6 +67,25 @@ class ExecutionViewSet(HubViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         """One run with its timeline: model turns and tool calls in order."""
         return Response(ExecutionDetailOutput(self.subject).data)
+
+    @extend_schema(request=ForkInput, responses={201: ForkOutput})
+    @action(detail=True, methods=["post"])
+    def fork(self, request: Request, pk: str) -> Response:
+        """Begin a task that goes on after a step of this run; nothing before it is done again."""
+        task_id = forks.fork_execution(
+            organization_id=self.organization_id,
+            execution_id=self.subject.pk,
+            fork=Fork(**self.read(ForkInput)),
+            user_id=cast("User", request.user).pk,
+            actor=self.actor,
+            now=clock.now(),
+        )
+        begun = {"task_id": task_id, "task_link": reverse("task-detail", args=[task_id])}
+        return Response(ForkOutput(begun).data, status=201)
+
+    def permission_scope(self, subject: AgentExecution | None, body: Any) -> Mapping[str, str]:
+        """Forking runs an agent; a role may be given for one."""
+        return {"agent_id": str(subject.agent_id)} if subject and self.action == "fork" else {}
 
 
 class ToolOutputViewSet(HubViewSet):

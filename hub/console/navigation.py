@@ -80,6 +80,7 @@ MENU: Final[list[dict[str, Any]]] = [
             _page("Tool sources", "extension", "tools_toolsource", "settings.edit"),
             _page("Secrets", "password", "secrets_vault_secret", "secret.read"),
             _page("Circuit breakers", "electric_bolt", "breakers_circuitbreaker", "settings.edit"),
+            _page("Limits", "speed", "limits_limitrule", "settings.edit"),
             _page("Dead letters", "mail_off", "dead_letters_deadletter", "settings.edit"),
             _page("Events", "bolt", "events_outboxevent", "event.read"),
         ],

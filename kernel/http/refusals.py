@@ -12,6 +12,7 @@ from typing import Any, Final
 from kernel.errors import DomainError, Invalid, NotFound, Unavailable
 from kernel.http import idempotency, limits
 from kernel.http.problems import MEDIA_TYPE, TITLES
+from kernel.redaction import SecretInText
 
 # What stands before every operation, by code. Those of accounts are named here because accounts is
 # above the kernel; tests/contract holds the names true.
@@ -89,6 +90,8 @@ class Route:
             yield self.missing
         if self.has_id or self.has_query or self.has_body or self.method == "POST":
             yield Invalid
+        if self.has_body and self.takes_token:
+            yield SecretInText
         if self.method == "POST":
             yield from (idempotency.KeyReused, idempotency.InProgress)
             if self.hands_out_secret:

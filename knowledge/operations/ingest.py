@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from audit import operations as audit
+from kernel import redaction
 from kernel.actors import Actor
 from knowledge.choices import Ingested
 from knowledge.clients.folder import Document
@@ -22,9 +23,12 @@ def ingest_document(
 ) -> Ingested:
     """Make the living entry with the document's source say what the document says.
 
-    An entry keeps its id through changes. Nothing is written for an unchanged document.
+    An entry keeps its id through changes. Nothing is written for an unchanged document. Raises
+    Invalid for content that is blank or over 2 MB, or has a secret of the organization in it.
     """
     entries.check_content(document.content)
+    told = {"content": document.content, "name": document.name, "source": document.source}
+    redaction.check(organization_id, told)
     heading = chunking.first_heading(document.content) if document.is_markdown else ""
     title = (heading or document.name)[:500]
     digest = _digest(title, category, document.content)

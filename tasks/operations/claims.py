@@ -17,7 +17,7 @@ from kernel import batches, ids
 from kernel.actors import Actor
 from tasks.choices import TaskStatus
 from tasks.models import Task, TaskAttempt
-from tasks.operations import records
+from tasks.operations import concurrency, records
 
 READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
 
@@ -39,25 +39,34 @@ class Claim:
 def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> list[Claim]:
     """Take up to `limit` assigned tasks of agents that are ready and below their own limit.
 
-    Locks agents, then tasks. With an agent locked nobody else can claim for it, which is what
-    makes `max_concurrent_tasks` exact; the running ones are counted from their rows. An agent that
+    Locks limits, agents, then tasks. With an agent locked nobody else can claim for it, which is
+    what makes `max_concurrent_tasks` exact; the running ones are counted from their rows. One that
     somebody else locks for over a second is passed over: the others need not wait, and a lease
     that begins at `now` must not be old when it is written.
     """
     try:
-        return _claim(worker, limit, lease, now, _LOCK)
+        return _claim(worker, limit, lease, now, skip_locked=False)
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
-        return _claim(worker, limit, lease, now, _LOCK + "SKIP LOCKED")
+        return _claim(worker, limit, lease, now, skip_locked=True)
 
 
 @transaction.atomic
-def _claim(worker: str, limit: int, lease: timedelta, now: datetime, lock: str) -> list[Claim]:
-    asked = _claimable(limit, now)
+def _claim(
+    worker: str, limit: int, lease: timedelta, now: datetime, *, skip_locked: bool
+) -> list[Claim]:
+    asked, is_limited = _claimable(limit, now)
+    limited = concurrency.ask(limit=limit, now=now) if is_limited else []
+    rules = concurrency.lock_rules(asked=limited, skip_locked=skip_locked) if limited else {}
+    if is_limited:
+        asked = [(each.task_id, each.agent_id) for each in limited]
     if not asked:
         return []
-    agents = _lock_agents({agent_id for _, agent_id in asked}, lock)
+    agents = _lock_agents({agent_id for _, agent_id in asked}, skip_locked=skip_locked)
+    if is_limited:
+        fitting = concurrency.fit(asked=limited, rules=rules, agents=agents)
+        asked = [(each.task_id, each.agent_id) for each in fitting]
     tasks = _take(asked, agents, lease, now)
     if not tasks:
         return []
@@ -91,18 +100,23 @@ def still_held(*, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
 
 def is_claimable_waiting(*, now: datetime) -> bool:
     """Whether any task could be claimed right now."""
-    return bool(_claimable(1, now))
+    asked, is_limited = _claimable(1, now)
+    return bool(concurrency.ask(limit=1, now=now) if is_limited else asked)
 
 
 # Agent by agent, so that one which is full costs nothing, however much waits for it; the inner
 # part reads `task_claimable` in its order and stops at the room that is left. Locks asked for later
-# in the transaction are waited for a second at most.
+# in the transaction are waited for a second at most. Limits of what runs at once are not looked at:
+# where an organization has any, `concurrency` asks again.
 _CLAIMABLE: Final = """
 WITH running AS (
     SELECT agent_id, count(*) AS number FROM tasks_task
     WHERE status = 'in_progress' GROUP BY agent_id
 ), ready AS (
-    SELECT agent.id, version.max_concurrent_tasks - coalesce(running.number, 0) AS room
+    SELECT agent.id, version.max_concurrent_tasks - coalesce(running.number, 0) AS room,
+        agent.organization_id IN (
+            SELECT organization_id FROM limits_limitrule WHERE max_concurrent IS NOT NULL
+        ) AS is_limited
     FROM agents_agent AS agent
     JOIN agents_agentversion AS version ON version.id = agent.current_version_id
     LEFT JOIN running ON running.agent_id = agent.id
@@ -114,7 +128,8 @@ WITH running AS (
         AND override.deleted_at IS NULL AND NOT override.enabled
     )
 )
-SELECT waiting.id, ready.id, set_config('lock_timeout', '1s', true) FROM ready CROSS JOIN LATERAL (
+SELECT waiting.id, ready.id, ready.is_limited, set_config('lock_timeout', '1s', true)
+FROM ready CROSS JOIN LATERAL (
     SELECT task.id, task.priority_rank, task.available_at FROM tasks_task AS task
     WHERE task.agent_id = ready.id AND task.status = 'assigned'
     AND task.available_at <= %(now)s AND (task.deadline IS NULL OR task.deadline > %(now)s)
@@ -125,11 +140,15 @@ ORDER BY waiting.priority_rank, waiting.available_at, waiting.id LIMIT %(limit)s
 """
 
 
-def _claimable(limit: int, now: datetime) -> list[tuple[UUID, UUID]]:
-    """Up to `limit` (task, agent), the most urgent first, of agents with room as it looks now."""
+def _claimable(limit: int, now: datetime) -> tuple[list[tuple[UUID, UUID]], bool]:
+    """Up to `limit` (task, agent), the most urgent first, of agents with room as it looks now.
+
+    And whether any is of an organization that limits what runs at once.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_CLAIMABLE, {"now": now, "limit": limit})
-        return [(task_id, agent_id) for task_id, agent_id, _ in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [(row[0], row[1]) for row in rows], any(row[2] for row in rows)
 
 
 # In the order of their ids, as everybody locks them: no deadlock. An override that disables an
@@ -146,8 +165,9 @@ ORDER BY id FOR NO KEY UPDATE
 """
 
 
-def _lock_agents(agent_ids: set[UUID], lock: str) -> dict[UUID, Agent]:
+def _lock_agents(agent_ids: set[UUID], *, skip_locked: bool) -> dict[UUID, Agent]:
     """Those of the agents that are ready, with the versions that they have now."""
+    lock = _LOCK + "SKIP LOCKED" if skip_locked else _LOCK
     agents = {agent.pk: agent for agent in Agent.objects.raw(lock, [list(agent_ids)])}
     # Read after the locks: a join would show the version from before the wait.
     versions = registry.load_versions({agent.current_version_id for agent in agents.values()})
@@ -183,7 +203,8 @@ RETURNING task.id, task.updated_at, task.organization_id, task.agent_id, task.ti
     task.description, task.instructions, task.priority, task.priority_rank, task.status,
     task.deadline, task.retry_count, task.error, task.progress_percent, task.cost_tokens,
     task.cost_usd, task.available_at, task.attempt_count, task.fencing_token,
-    task.resumes_execution_id, task.source, task.user_id, task.output_schema, task.conversation_id
+    task.resumes_execution_id, task.source, task.user_id, task.output_schema, task.conversation_id,
+    task.concurrency_key, task.pinned_version_id
 """
 
 
@@ -218,7 +239,7 @@ def _open_attempts(
             organization_id=task.organization_id,
             task=task,
             number=task.attempt_count,
-            version=_agent_of(task, agents).current_version,
+            version=_version_of(task, agents),
             fencing_token=task.fencing_token,
             worker=worker,
             created_at=now,
@@ -240,6 +261,7 @@ def _open_attempts(
                 source=ExecutionSource(attempt.task.source),
                 conversation_id=attempt.task.conversation_id,
                 output_schema=attempt.task.output_schema,
+                concurrency_key=attempt.task.concurrency_key,
             )
             for attempt in attempts
         ],
@@ -267,6 +289,15 @@ def _open_attempts(
         )
         for attempt, execution in zip(attempts, opened, strict=True)
     ]
+
+
+def _version_of(task: Task, agents: dict[UUID, Agent]) -> AgentVersion | None:
+    """The one that its fork asked for, unless the task went to another agent; else the current."""
+    agent = _agent_of(task, agents)
+    if task.pinned_version_id is None:
+        return agent.current_version
+    pinned = registry.load_versions({task.pinned_version_id})[task.pinned_version_id]
+    return pinned if pinned.agent_id == agent.pk else agent.current_version
 
 
 def _agent_of(task: Task, agents: dict[UUID, Agent]) -> Agent:

@@ -170,6 +170,12 @@ def wake_unpaid(organization_id: UUID, now: datetime) -> None:
     _wake(Q(error_kind=FailureKind.BUDGET_EXHAUSTED), organization_id, now)
 
 
+def wake_limited(organization_id: UUID, now: datetime) -> None:
+    """Let tasks run now that wait for a limit; a hook of `limits.operations.rules`."""
+    _wake(Q(error_kind=FailureKind.RATE_LIMIT), organization_id, now)
+    jobs.ring("tasks.claim_tasks")  # those that wait for a place were never put off
+
+
 @transaction.atomic
 def _wake(reason: Q, organization_id: UUID, now: datetime) -> None:
     """Passed over are those that somebody changes just now: they run when their time comes."""

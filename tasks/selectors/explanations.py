@@ -15,8 +15,11 @@ from agents.selectors import disabling_override
 from approvals.selectors import list_pending
 from breakers.choices import breaker_of
 from breakers.selectors import list_breakers
+from limits.choices import LimitScope
+from limits.selectors import find_rules, list_limits
 from tasks.choices import ReasonCode, TaskStatus
 from tasks.models import Task, TaskAttempt
+from tasks.selectors.leased import count_leased
 
 CANDIDATES: Final = 10
 READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
@@ -33,6 +36,8 @@ SUMMARIES: Final = {
     ReasonCode.AGENT_DISABLED: "The task waits until somebody enables its agent.",
     ReasonCode.AGENT_AT_LIMIT: "The task waits for a free slot of its agent.",
     ReasonCode.WAITING_FOR_RETRY: "The task waits for its next retry.",
+    ReasonCode.CONCURRENCY_LIMIT: "The task waits for others that count for the same limit.",
+    ReasonCode.RATE_LIMIT: "The task waits for a limit of model calls a minute.",
     ReasonCode.BREAKER_OPEN: "The task waits for a circuit breaker to close.",
     ReasonCode.BUDGET_EXHAUSTED: "The task waits for a budget.",
     ReasonCode.WAITING_FOR_APPROVAL: "The task waits until people allow a call.",
@@ -50,7 +55,9 @@ class Reason:
 
     code: ReasonCode
     message: str
-    kind: Literal["agent", "approval", "breaker", "budget", "execution", "override", "task"]
+    kind: Literal[
+        "agent", "approval", "breaker", "budget", "execution", "limit", "override", "task"
+    ]
     id: UUID
     since: datetime | None = None
     until: datetime | None = None
@@ -71,7 +78,7 @@ class Explanation:
 
 
 def explain_task(*, task: Task, now: datetime) -> Explanation:
-    """Why `task` stands as it does, in six queries at most; looks only into its organization.
+    """Why `task` stands as it does, in eight queries at most; looks only into its organization.
 
     The one exception is whether any worker of the hub is alive: workers serve all organizations.
     """
@@ -158,6 +165,7 @@ def _waiting(task: Task, now: datetime) -> list[Reason]:
     if agent is None:
         return [*held, *_without_agent(task)]
     held += [*_held_by_agent(agent), *_backoff(task, agent, now), *_full(agent)]
+    held += _at_limits(task, agent)
     return held or [_unclaimed(task, agent, now)]
 
 
@@ -188,6 +196,8 @@ def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
         yield _kept_by_breaker(task, agent)
     elif task.available_at > now and task.error_kind == FailureKind.BUDGET_EXHAUSTED:
         yield _kept_by_budget(task)
+    elif task.available_at > now and task.error_kind == FailureKind.RATE_LIMIT:
+        yield _kept_by_rate(task)
     elif task.available_at > now:
         message = f"The last attempt failed. {task.error}" if task.error else "It is not time yet."
         yield Reason(
@@ -205,13 +215,43 @@ def _kept_by_breaker(task: Task, agent: Agent) -> Reason:
 
 def _kept_by_budget(task: Task) -> Reason:
     code, until = ReasonCode.BUDGET_EXHAUSTED, task.available_at
-    runs = AgentExecution.objects.filter(organization_id=task.organization_id)
-    # None: the agent's own daily limit.
-    held = runs.filter(pk__in=[task.resumes_execution_id]).values_list("held_by", flat=True)
-    budget = held.first()
+    budget = _held_by(task)  # None: the agent's own daily limit
     if budget is not None:
         return Reason(code, task.error, "budget", budget, until=until)
     return Reason(code, task.error, "agent", task.agent_id or task.pk, until=until)
+
+
+def _kept_by_rate(task: Task) -> Reason:
+    code, until, rule = ReasonCode.RATE_LIMIT, task.available_at, _held_by(task)
+    if rule is None or not list_limits(organization_id=task.organization_id).filter(pk=rule):
+        return Reason(code, task.error, "task", task.pk, until=until)  # it was deleted
+    return Reason(code, task.error, "limit", rule, until=until)
+
+
+def _held_by(task: Task) -> UUID | None:
+    """What the last run stopped for."""
+    runs = AgentExecution.objects.filter(organization_id=task.organization_id)
+    held = runs.filter(pk__in=[task.resumes_execution_id]).values_list("held_by", flat=True)
+    return held.first()
+
+
+def _at_limits(task: Task, agent: Agent) -> Iterator[Reason]:
+    """The rules that are full for it. An override's provider is looked at by claims alone."""
+    provider = agent.current_version.llm_provider if agent.current_version else ""
+    buckets = [
+        (LimitScope.AGENT.value, str(agent.pk)),
+        (LimitScope.PROVIDER.value, provider),
+        (LimitScope.KEY.value, task.concurrency_key),
+    ]
+    rules = find_rules(organization_id=task.organization_id, buckets=buckets)
+    if all(rule.max_concurrent is None for rule in rules.values()):
+        return
+    used = count_leased(task.organization_id)
+    for bucket, rule in rules.items():
+        if rule.max_concurrent is not None and used[bucket] >= rule.max_concurrent:
+            whose = f"{LimitScope(bucket[0]).label} {bucket[1]}"
+            message = f"{whose} has {used[bucket]} of {rule.max_concurrent} tasks at once."
+            yield Reason(ReasonCode.CONCURRENCY_LIMIT, message, "limit", rule.pk)
 
 
 def _full(agent: Agent) -> Iterator[Reason]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, QuerySet
@@ -14,6 +14,10 @@ from agents.runtime.spec import FailureKind
 from tasks.choices import TaskPriority, TaskStatus
 from tasks.errors import TaskNotFound
 from tasks.models import Task, TaskAttempt
+
+PUT_OFF: Final = frozenset(
+    {FailureKind.BREAKER_OPEN, FailureKind.BUDGET_EXHAUSTED, FailureKind.RATE_LIMIT}
+)
 
 
 def list_tasks(*, organization_id: UUID) -> QuerySet[Task]:
@@ -39,7 +43,7 @@ def find_next_attempt(*, task: Any) -> datetime | None:
 
     `task` is a Task, or a row of its columns `status`, `retry_count`, `error_kind`, `available_at`.
     """
-    again = task.retry_count > 0 or task.error_kind == FailureKind.BREAKER_OPEN
+    again = task.retry_count > 0 or task.error_kind in PUT_OFF
     found: datetime | None = task.available_at
     return found if task.status == TaskStatus.ASSIGNED and again else None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +14,14 @@ from agents.operations.gates import RunGate
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ModelCall
 from agents.runtime.spec import FailureKind, RunFailure
-from breakers.choices import Outcome
-from breakers.operations import calls
+from breakers.choices import Forced, Outcome
+from breakers.operations import calls, switches
 from cost.models import Reservation
-from kernel import loop
+from kernel import clock, loop
+from limits.operations import standings
 from tests.agents.factories import make_agent
-from tests.breakers.factories import NAME, make_breaker
+from tests.breakers.factories import NAME, make_breaker, switch
+from tests.limits.factories import make_limit, take
 from tests.tasks.factories import claim_one, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,9 +34,12 @@ CALL = ModelCall(
 )
 
 
-def make_run(organization: Organization, **values: Any) -> tuple[AgentExecution, AgentVersion]:
+def make_run(
+    organization: Organization, *, key: str = "", **values: Any
+) -> tuple[AgentExecution, AgentVersion]:
     """A run that has just begun, and its version."""
-    claim = claim_one(make_task(organization, agent=make_agent(organization, **values)))
+    agent = make_agent(organization, **values)
+    claim = claim_one(make_task(organization, agent=agent, concurrency_key=key))
     return claim.execution, claim.version
 
 
@@ -99,3 +105,99 @@ def test_a_call_without_money_gives_its_permit_back_and_holds_nothing(
 
     assert failure.kind is FailureKind.BUDGET_EXHAUSTED
     assert (outcomes, Reservation.objects.count()) == ([Outcome.UNKNOWN], 0)
+
+
+def enter(gate: RunGate, ordinal: int = 1) -> RunFailure | None:
+    """One call that is answered with 30 tokens, or why it did not go out."""
+
+    async def run() -> RunFailure | None:
+        try:
+            await gate.enter(CALL, ordinal)
+        except RunStopped as stopped:
+            return stopped.failure
+        await gate.answered(30)
+        return None
+
+    return loop.get().submit(run()).result(20)
+
+
+def test_a_call_counts_for_agent_provider_and_key_and_is_settled(
+    organization: Organization,
+) -> None:
+    execution, version = make_run(organization, key="k")
+    rules = [
+        make_limit(organization, scope=scope, name=name, tokens_per_minute=2500)
+        for scope, name in (
+            ("agent", str(execution.agent_id)),
+            ("provider", CALL.provider),
+            ("key", "k"),
+        )
+    ]
+
+    assert [enter(RunGate(execution, version), n) for n in (1, 2)] == [None, None]
+
+    shown = standings.show(rules=rules, now=clock.now())
+    assert {(each.requests, each.tokens) for each in shown} == {(2, 60)}
+
+
+def test_a_call_over_the_limit_of_the_minute_stops_the_run(organization: Organization) -> None:
+    execution, version = make_run(organization)
+    rule = make_limit(organization, scope="provider", name="*", requests_per_minute=1)
+    gate = RunGate(execution, version)
+
+    assert enter(gate) is None
+    failure = enter(gate, 2)
+
+    assert failure is not None
+    assert (failure.kind, failure.held_by) == (FailureKind.RATE_LIMIT, rule.pk)
+    assert failure.retry_after_seconds is not None
+    assert 50 < failure.retry_after_seconds <= 60
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(20, True), (0.01, False)])
+def test_a_call_whose_turn_comes_in_a_moment_waits_for_it(
+    organization: Organization, seconds: float, *, waits: bool
+) -> None:
+    execution, version = make_run(organization, key="k")
+    make_limit(organization, name="k", requests_per_minute=1)
+    now = clock.now()
+    take(organization, ("key", "k"), now=now - timedelta(seconds=59.7))
+    gate = RunGate(execution, version, ends_at=now + timedelta(seconds=seconds))
+
+    assert (enter(gate) is None) is waits
+
+
+def test_a_call_that_a_breaker_or_a_cancel_keeps_back_counts_no_more(
+    organization: Organization,
+) -> None:
+    execution, version = make_run(organization, key="k")
+    rule = make_limit(organization, name="k", requests_per_minute=1)
+    breaker = make_breaker(organization)
+    switch(organization, switches.force, name=breaker.name, state=Forced.OPEN)
+
+    failure = enter(RunGate(execution, version))
+
+    assert failure is not None
+    assert failure.kind is FailureKind.BREAKER_OPEN
+    (shown,) = standings.show(rules=[rule], now=clock.now())
+    assert shown.requests == 0
+
+
+def test_a_run_cancelled_while_it_waits_for_its_turn_gives_it_back(
+    organization: Organization,
+) -> None:
+    execution, version = make_run(organization, key="k")
+    rule = make_limit(organization, name="k", requests_per_minute=1)
+    take(organization, ("key", "k"), now=clock.now() - timedelta(seconds=56))
+    gate = RunGate(execution, version)
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(gate.enter(CALL, 1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(task, 0.3)
+        await gate.close()
+
+    loop.get().submit(cancelled()).result(20)
+
+    (shown,) = standings.show(rules=[rule], now=clock.now())
+    assert shown.requests == 1

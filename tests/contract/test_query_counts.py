@@ -26,6 +26,7 @@ from tests.contract.test_rows import described
 from tests.cost.factories import make_budget, make_price
 from tests.dead_letters.factories import make_dead
 from tests.knowledge import factories as knowledge
+from tests.limits.factories import make_limit
 from tests.memory.factories import make_memory
 from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
@@ -53,6 +54,7 @@ LISTS: Final = {
     "/api/v1/environments": 1,
     "/api/v1/executions": 1,
     "/api/v1/knowledge": 1,
+    "/api/v1/limits": 2,
     "/api/v1/prices": 1,
     "/api/v1/projects": 1,
     "/api/v1/projects/{}/environments": 2,
@@ -101,6 +103,7 @@ def add_rows(task: Task, count: int) -> None:
         make_environment(first_project(task), name=f"Environment at {now}")
         make_project(task.organization)
         make_breaker(task.organization, name=f"host:{count}.{number}")
+        make_limit(task.organization, name=f"key-{count}.{number}", max_concurrent=1)
         make_budget(task.organization, scope="agent", subject_id=uuid4())
         make_price(task.organization, model=f"model-{count}.{number}")
         make_override(task.organization)

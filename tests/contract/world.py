@@ -17,6 +17,7 @@ from audit.models import AuditEvent
 from cost.operations import rollup
 from dead_letters.models import DeadLetter
 from kernel import clock
+from limits.models import LimitRule
 from memory.models import Memory
 from sso.models import PendingLogin
 from tests.accounts import factories
@@ -114,6 +115,7 @@ def make() -> World:
             "/api/v1/environments/{}": one(environment["id"]),
             "/api/v1/executions/{}": one(_execution(finished)),
             "/api/v1/knowledge/{}": one(knowledge),
+            "/api/v1/limits/{}": one(_newest(LimitRule, organization)),
             "/api/v1/prices/{}": one(price["id"]),
             "/api/v1/projects/{}": one(project["id"]),
             "/api/v1/roles/{}": one(role["id"]),

@@ -25,6 +25,7 @@ from events.models import OutboxEvent
 from kernel import clock
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from limits.models import LimitRule
 from memory.models import Memory
 from projects.models import Environment, Project
 from secrets_vault.models import Secret
@@ -37,6 +38,7 @@ from tests.breakers.factories import make_breaker
 from tests.cost.factories import make_budget, make_price
 from tests.dead_letters.factories import make_dead
 from tests.knowledge import factories as knowledge
+from tests.limits.factories import make_limit
 from tests.memory.factories import make_memory
 from tests.projects.factories import make_environment, make_project
 from tests.tasks.factories import claim_one, make_task
@@ -61,6 +63,7 @@ PAGES: tuple[type[Model], ...] = (
     Project,
     Environment,
     CircuitBreaker,
+    LimitRule,
     ToolSource,
     CatalogTool,
     Secret,
@@ -137,6 +140,7 @@ def fill(user: User, *, text: str = "Forty-two.") -> Finished:
     )
     make_environment(make_project(user.organization), name=f"Environment {text}")
     make_breaker(user.organization, name=f"host:{user.pk}")
+    make_limit(user.organization, name=str(user.pk), max_concurrent=7)
     use_secret(make_secret(user.organization, name=f"secret-{user.pk}", description=text))
     make_tool(make_source(user.organization, name=f"s{user.pk.hex}"), description=text)
     make_budget(user.organization, scope="agent", subject_id=user.pk)

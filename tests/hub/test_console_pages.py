@@ -19,6 +19,7 @@ from events.models import OutboxEvent
 from kernel import permissions
 from kernel.admin import ConsoleAdmin
 from knowledge.models import KnowledgeEntry
+from limits.models import LimitRule
 from memory.models import Memory
 from projects.models import Environment, Project
 from secrets_vault.models import Secret
@@ -31,7 +32,7 @@ from tools.models import CatalogTool, ToolSource
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 FOR_ADMINISTRATORS = (
-    *(CircuitBreaker, DeadLetter, ToolSource, Secret),
+    *(CircuitBreaker, LimitRule, DeadLetter, ToolSource, Secret),
     *(Organization, User, Session, ApiKey, AgentKey),
 )
 every_page = pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.model_name)
@@ -54,6 +55,7 @@ LIST_QUERIES = {
     Project: 3,
     Environment: 3,
     CircuitBreaker: 3,
+    LimitRule: 4,  # also what runs
     ToolSource: 3,
     CatalogTool: 4,
     Secret: 3,

@@ -88,6 +88,7 @@ def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: U
             "Tool sources",
             "Secrets",
             "Circuit breakers",
+            "Limits",
             "Dead letters",
             "Events",
         ),

@@ -25,6 +25,7 @@ def external_servers() -> tuple[str, str] | None:
 # Journey file -> (what it needs, how to get it).
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "test_console.py": (chromium, "install chromium"),
+    "test_governed_console.py": (chromium, "install chromium"),
     "test_single_sign_on.py": (chromium, "install chromium"),
     "test_external_servers.py": (external_servers, "install postgresql and redis-server"),
 }

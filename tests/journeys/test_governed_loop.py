@@ -34,7 +34,7 @@ def test_a_task_waits_for_money_then_for_a_person_and_is_done_once(scene: Scene)
     assert scene.weather.calls == ["forecast"]
 
     own = scene.api.post(f"/approvals/{approval['id']}/approve", json={})
-    assert (own.status_code, own.json()["code"]) == (403, "approval.own_request")
+    assert own.json()["code"] == "approval.own_request"
     vote = scene.approver.post(f"/approvals/{approval['id']}/approve", json={"note": "Fair wind."})
     assert vote.json()["status"] == "approved"
 
@@ -59,6 +59,6 @@ def test_a_task_waits_for_money_then_for_a_person_and_is_done_once(scene: Scene)
         ("model_turn", "", "done"),
     ]
     budget = scene.get(f"/budgets/{budget_id}")
-    spent = sum(Decimal(run["cost_usd"]) for run in runs)
-    assert spent > 0
-    assert (Decimal(budget["spent_usd"]), Decimal(budget["reserved_usd"])) == (spent, 0)
+    spent = sum((Decimal(run["cost_usd"]) for run in runs), Decimal(0))
+    assert Decimal(budget["spent_usd"]) == spent > 0
+    assert Decimal(budget["reserved_usd"]) == 0

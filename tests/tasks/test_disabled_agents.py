@@ -62,7 +62,7 @@ def test_disabled_while_its_lock_is_taken_an_agent_is_left_alone(
 ) -> None:
     assert task.agent_id is not None
 
-    locked = claims._lock_agents({task.agent_id}, claims._LOCK)
+    locked = claims._lock_agents({task.agent_id}, skip_locked=False)
 
     assert locked == {}
 

@@ -60,6 +60,8 @@ def test_every_reason_that_can_come_first_has_its_sentence() -> None:
         "agent_at_limit",
         "agent_disabled",
         "waiting_for_retry",
+        "concurrency_limit",
+        "rate_limit",
         "breaker_open",
         "budget_exhausted",
         "waiting_for_approval",

@@ -11,11 +11,20 @@ from agents.operations.journal import Background, ExecutionJournal
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import RunResult, Usage
 from events import operations as events
-from kernel import clock, loop
+from kernel import clock, loop, redaction
+from kernel.redaction import Live
 from tasks.models import Task
 from tasks.operations import endings
 from tests.agents.factories import answered
 from tests.tasks import factories
+
+
+class AtOnce(Live):
+    """Holds no word back until the next one begins."""
+
+    def push(self, text: str) -> str:
+        """All of it."""
+        return text
 
 
 class Run:
@@ -25,7 +34,10 @@ class Run:
         self.claim = factories.claim_one(task, now=now)
         execution = self.claim.execution
         self.journal = ExecutionJournal(
-            execution, RunGate(execution, self.claim.version), Background(execution.pk)
+            execution,
+            RunGate(execution, self.claim.version),
+            Background(execution.pk),
+            AtOnce(redaction.load(execution.organization_id)),
         )
         self._turns = count(1)
         relay()

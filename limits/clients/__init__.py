@@ -1,0 +1,1 @@
+"""Redis, where the calls of the last minute are."""

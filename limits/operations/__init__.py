@@ -1,0 +1,1 @@
+"""What people do to limits, and what the hub asks of them."""
