@@ -48,12 +48,15 @@ class ExecutionJournal:
         await self._gate.failed(failure.kind)
 
     async def text_delta(self, text: str) -> None:
-        """Send the next piece of the answer to whoever watches."""
+        """Send the next piece of the answer to whoever watches the task; what an agent says that
+        was called is no part of it."""
+        if self._execution.parent_id is not None:
+            return
         self._show("task.output", text=text, ordinal=self._ordinal + 1)
 
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
-        await self._gate.answered()
+        await self._gate.answered(turn.usage.total_tokens)
         await self._store(executions.record_turn, turn=turn)
         self._show("task.turn", ordinal=self._ordinal)
 
