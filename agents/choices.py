@@ -23,6 +23,12 @@ class AgentType(TextChoices):
     DYNAMIC = "dynamic", "Dynamic"
 
 
+# What a name of the tool catalogue begins with that is an agent; no source of tools is called so.
+AGENT_TOOL: Final = "agent:"
+# How many agents may stand in a row, each called by the one before.
+MOST_DEPTH: Final = 5
+
+
 class ResponseFormat(TextChoices):
     """What an agent's answer is."""
 

@@ -104,10 +104,14 @@ class WordsFilter(filters.MultipleChoiceFilter):
 
 
 class ExecutionFilter(filters.FilterSet):
-    """`?task_id=&agent_id=&status_filter=`, and those of seed 004's list in this API's words."""
+    """`?task_id=&agent_id=&parent_id=&status_filter=`, and those of seed 004's list in this API's
+    words."""
 
     task_id = filters.UUIDFilter(field_name="task_id")
     agent_id = filters.UUIDFilter(field_name="agent_id")
+    parent_id = filters.UUIDFilter(
+        field_name="parent_id", help_text="The run that called: the runs of the agents it called."
+    )
     status_filter = filters.ChoiceFilter(field_name="status", choices=ExecutionStatus.choices)
     agent_name = NamesFilter(field_name="agent_name", help_text="A part of it, or `null`.")
     agent_type = WordsFilter(field_name="agent__agent_type", choices=AgentType.choices)

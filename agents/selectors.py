@@ -1,5 +1,6 @@
 """Questions about agents, their versions and overrides, and their executions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any, Final
@@ -8,7 +9,7 @@ from uuid import UUID
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Left
 
-from agents.choices import FORKED, STATUSES
+from agents.choices import AGENT_TOOL, FORKED, STATUSES, AgentKind
 from agents.errors import (
     AgentNotFound,
     AgentVersionNotFound,
@@ -54,6 +55,17 @@ def has_agent(organization_id: UUID, agent_id: UUID) -> bool:
     return list_agents(organization_id=organization_id).filter(pk=agent_id).exists()
 
 
+def find_called(*, organization_id: UUID, names: Iterable[str]) -> dict[str, Agent]:
+    """The agents that tools of these names call (`agent:<name>`), by tool; no query without any."""
+    asked = [name.removeprefix(AGENT_TOOL) for name in names if name.startswith(AGENT_TOOL)]
+    if not asked:
+        return {}
+    rows = Agent.objects.alive().filter(
+        organization_id=organization_id, name__in=asked, kind=AgentKind.HOSTED
+    )
+    return {f"{AGENT_TOOL}{agent.name}": agent for agent in rows.only("name", "description")}
+
+
 def list_executions(*, organization_id: UUID) -> QuerySet[AgentExecution]:
     """The organization's executions, newest first."""
     return (
@@ -71,6 +83,12 @@ def get_execution(*, organization_id: UUID, execution_id: UUID) -> AgentExecutio
     if found is None:
         raise ExecutionNotFound
     return found
+
+
+def list_children(*, organization_id: UUID, execution_id: UUID) -> QuerySet[AgentExecution]:
+    """The runs of the agents that one run called, in the order in which they began."""
+    rows = list_executions(organization_id=organization_id)
+    return rows.filter(parent=execution_id).order_by("created_at", "pk")
 
 
 def get_output(*, organization_id: UUID, step_id: UUID) -> StepOutput:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from agents import selectors as agents
 from agents.errors import AgentNotFound
@@ -125,11 +125,14 @@ def _output(task: Task) -> Any:
 
 def _spent(task: Task) -> dict[str, Any]:
     runs = AgentExecution.objects.filter(organization_id=task.organization_id, task_id=task.pk)
-    last = runs.filter(attempt_id__isnull=False).order_by("-created_at", "-pk").values("pk")[:1]
+    own = Q(
+        attempt_id__isnull=False
+    )  # those of agents that were called took none of their own time
+    last = runs.filter(own).order_by("-created_at", "-pk").values("pk")[:1]
     found = runs.aggregate(
         tool_calls=Sum("tool_calls", default=0),
         input_tokens=Sum("input_tokens", default=0),
         output_tokens=Sum("output_tokens", default=0),
-        duration_ms=Sum("duration_ms", default=0),
+        duration_ms=Sum("duration_ms", filter=own, default=0),
     )
     return {**found, "execution_id": last.values_list("pk", flat=True).first()}

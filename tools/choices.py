@@ -31,6 +31,8 @@ NAME: Final = r"[a-z0-9][a-z0-9_-]{0,39}"
 NAME_RULE: Final = "Use letters a-z, digits and _ - (at most 40), a letter or digit first."
 # The service of the tools that every hub has.
 BUILTIN: Final = "builtin"
+# `agent:<name>` is an agent that is called as a tool.
+RESERVED: Final = frozenset({BUILTIN, "agent"})
 
 REFRESH_SECONDS: Final = 300
 LEAST_REFRESH_SECONDS: Final = 30

@@ -89,9 +89,10 @@ class AgentExecutionAdmin(ConsoleAdmin):
         return super().get_queryset(request).select_related("version")
 
     def page_context(self, request: HttpRequest, row: AgentExecution) -> Mapping[str, Any]:
-        """The run's steps."""
+        """The run's steps, and the runs of the agents that it called."""
+        children = selectors.list_children(organization_id=row.organization_id, execution_id=row.pk)
         steps = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
-        return {"steps": steps}
+        return {"steps": steps, "children": children}
 
     @form_button(
         "Fork",

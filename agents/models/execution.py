@@ -11,7 +11,8 @@ from limits.choices import NAME_LENGTH
 
 
 class AgentExecution(TenantRow):
-    """One run of one agent; exactly one for each attempt at a task (contract 004 C2)."""
+    """One run of one agent; exactly one for each attempt at a task (contract 004 C2), and one for
+    each time that another run calls the agent, or goes on with such a call."""
 
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="+")
     version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="+")
@@ -25,6 +26,13 @@ class AgentExecution(TenantRow):
     resumed_from = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    # The run that called this agent: one of the same task, which does not outlive it.
+    parent = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    # Which call it was (`resumption.call_key`), whichever attempt of the caller makes it.
+    call_key = models.UUIDField(null=True, blank=True)
+    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     conversation_id = models.UUIDField(null=True, blank=True)
     output_schema = models.JSONField(null=True, blank=True)
     # The task's, by which limits count model calls.
@@ -44,6 +52,9 @@ class AgentExecution(TenantRow):
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0)
+    # What the runs below this one used, which is not in its own figures.
+    below_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
+    below_cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0, db_default=0)
     duration_ms = models.PositiveBigIntegerField(default=0)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -58,6 +69,16 @@ class AgentExecution(TenantRow):
                 name="execution_conversation",
             ),
             models.Index(fields=["agent", "-created_at", "-id"], name="execution_agent"),
+            models.Index(
+                fields=["parent"],
+                condition=models.Q(parent__isnull=False),
+                name="execution_parent",
+            ),
+            models.Index(
+                fields=["call_key"],
+                condition=models.Q(call_key__isnull=False),
+                name="execution_call",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from agents import selectors
 from agents.operations.llm_settings import KEYED, key_setting
 from agents.runtime import builtin
 from agents.runtime.providers import (
@@ -51,9 +52,11 @@ def register_tools(tools: Iterable[Tool]) -> None:
 
 
 def missing_tools(*, organization_id: UUID, names: Iterable[str]) -> list[str]:
-    """Those of `names` that neither the hub nor the organization's sources have, in order."""
+    """Those of `names` that are neither tools of the hub or of the organization's sources nor
+    agents of the organization (`agent:<name>`), in order."""
     if missing := TOOLS.missing(names):
         known = tool_rows.find_names(organization_id=organization_id, names=missing)
+        known |= selectors.find_called(organization_id=organization_id, names=missing).keys()
         return [name for name in missing if name not in known]
     return []
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -28,12 +28,16 @@ CLOSED: Final = (
     "input_tokens",
     "output_tokens",
     "cost_usd",
+    "below_tokens",
+    "below_cost_usd",
     "duration_ms",
     "held_by",
     "finished_at",
     "updated_at",
 )
 UNUSED: Final = {"calls": 0, "input": 0, "output": 0, "cost": Decimal(0)}
+NOTHING_BELOW: Final = (0, Decimal(0))
+CALLER_ENDED: Final = "caller_ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Opening:
     conversation_id: UUID | None = None
     output_schema: Mapping[str, Any] | None = None
     concurrency_key: str = ""
+    parent: AgentExecution | None = None
+    call_key: UUID | None = None
 
 
 def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[AgentExecution]:
@@ -72,6 +78,9 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             conversation_id=opening.conversation_id,
             output_schema=opening.output_schema,
             concurrency_key=opening.concurrency_key,
+            parent=opening.parent,
+            call_key=opening.call_key,
+            depth=opening.parent.depth + 1 if opening.parent else 0,
             input=opening.input,
         )
         for opening in openings
@@ -100,8 +109,12 @@ def record_turn(
 def _record_turn(
     execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime
 ) -> ExecutionStep:
+    if execution.parent_id is not None:
+        _lock_agent(execution.agent_id)
     lock_running(execution)
     usage = _book(execution, ordinal, turn, now)
+    if execution.parent_id is not None:
+        _count_turn(execution.agent_id, turn, usage, now)
     return ExecutionStep.objects.create(
         organization_id=execution.organization_id,
         execution=execution,
@@ -116,6 +129,25 @@ def _record_turn(
         cost_usd=usage.cost_usd,
         duration_ms=turn.duration_ms,
         created_at=now,
+        updated_at=now,
+    )
+
+
+def _lock_agent(agent_id: UUID) -> None:
+    # Before the execution, as everybody locks them.
+    list(Agent.objects.select_for_update(no_key=True).filter(pk=agent_id).values_list("pk"))
+
+
+def _count_turn(agent_id: UUID, turn: ModelTurn, usage: UsageRecord, now: datetime) -> None:
+    """Add a turn of an agent that was called to its totals.
+
+    Not at the end of its run: that may come with the end of its caller's, and who ends that one has
+    locked other agents.
+    """
+    Agent.objects.filter(pk=agent_id).update(
+        total_tokens_used=F("total_tokens_used") + turn.usage.total_tokens,
+        total_cost_usd=F("total_cost_usd") + usage.cost_usd,
+        last_active_at=now,
         updated_at=now,
     )
 
@@ -218,17 +250,27 @@ def close_execution(*, execution_id: UUID, ending: Ending, now: datetime) -> Age
     return close_executions(endings={execution_id: ending}, now=now).get(execution_id)
 
 
+def close_running(*, execution_id: UUID, ending: Ending, now: datetime) -> AgentExecution:
+    """The same; raises RunWithoutLease if it was closed before."""
+    closed = close_execution(execution_id=execution_id, ending=ending, now=now)
+    if closed is None:
+        raise RunWithoutLease
+    return closed
+
+
 def close_executions(
     *, endings: Mapping[UUID, Ending], now: datetime
 ) -> dict[UUID, AgentExecution]:
     """Write the ends of runs in the caller's transaction; those that were closed before are absent.
 
-    Calls, tokens and cost come from the journal, which knows each even of a run that broke.
+    Calls, tokens and cost come from the journal, which knows each even of a run that broke. The
+    runs of agents that these called end with them.
     """
     running = AgentExecution.objects.select_for_update(no_key=True).filter(
         pk__in=list(endings), status=ExecutionStatus.RUNNING
     )
     closed = {execution.pk: execution for execution in running.only("agent_id").order_by("pk")}
+    below = _close_below(list(closed), now)
     spent = _spent(list(closed))
     for execution in closed.values():
         ending, used = endings[execution.pk], spent.get(execution.pk, UNUSED)
@@ -238,11 +280,37 @@ def close_executions(
         execution.held_by = ending.held_by
         execution.tool_calls, execution.cost_usd = used["calls"], used["cost"]
         execution.input_tokens, execution.output_tokens = used["input"], used["output"]
+        execution.below_tokens, execution.below_cost_usd = below.get(execution.pk, NOTHING_BELOW)
         execution.duration_ms = ending.duration_ms
         execution.finished_at = execution.updated_at = now
     batches.update(list(closed.values()), CLOSED)
     reservations.release_executions(list(closed))
     return closed
+
+
+def _close_below(execution_ids: Sequence[UUID], now: datetime) -> dict[UUID, tuple[int, Decimal]]:
+    """Close what still runs below these locked runs; the tokens and cost below each of them."""
+    children = AgentExecution.objects.filter(parent__in=execution_ids).order_by()
+    found = list(children.values_list("pk", "created_at", "status"))
+    if not found:
+        return {}
+    running = {
+        pk: Ending(
+            status=ExecutionStatus.CANCELLED,
+            error="The run that called this agent ended before it.",
+            error_kind=CALLER_ENDED,
+            duration_ms=max(0, int((now - began) / timedelta(milliseconds=1))),
+        )
+        for pk, began, status in found
+        if status == ExecutionStatus.RUNNING
+    }
+    if running:
+        close_executions(endings=running, now=now)
+    tokens = F("input_tokens") + F("output_tokens") + F("below_tokens")
+    sums = children.values("parent_id").annotate(
+        tokens=Sum(tokens), cost=Sum(F("cost_usd") + F("below_cost_usd"))
+    )
+    return {used["parent_id"]: (used["tokens"], used["cost"]) for used in sums}
 
 
 def count_runs(*, runs: Sequence[tuple[AgentExecution, bool | None]], now: datetime) -> None:

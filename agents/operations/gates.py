@@ -48,6 +48,36 @@ FLEETING_SECONDS: Final = 2.0
 LOOK_AGAIN_SECONDS: Final = 3600.0
 
 
+class TokenMeter:
+    """Tokens of a run and of all runs below it, against the limits of its version and of those that
+    called it. They are counted as they come, so that calls made at once share what is left."""
+
+    def __init__(self, agent_name: str, caller: "TokenMeter | None" = None) -> None:
+        self._agent_name = agent_name
+        self._caller = caller
+        self._used = 0
+        self._limit: int | None = None
+
+    def begin(self, *, limit: int | None, used: int) -> None:
+        """Go by `limit`, None being none; `used` is what was before and the caller has counted."""
+        self._limit, self._used = limit, self._used + used
+
+    def add(self, tokens: int) -> None:
+        """Count a turn, here and for whoever called."""
+        self._used += tokens
+        if self._caller is not None:
+            self._caller.add(tokens)
+
+    def check(self) -> None:
+        """Raises RunStopped once a limit is passed."""
+        if self._limit is not None and self._used > self._limit:
+            raise RunStopped(
+                failures.too_many_tokens_below(self._agent_name, self._limit, self._used)
+            )
+        if self._caller is not None:
+            self._caller.check()
+
+
 @dataclass(frozen=True, slots=True)
 class _Passed:
     """What a call holds while it is under way: its reservation's ordinal, its breaker's permit, and
@@ -62,8 +92,14 @@ class RunGate:
     """What the model calls of one run pass; they come one by one."""
 
     def __init__(
-        self, execution: AgentExecution, version: AgentVersion, *, ends_at: datetime | None = None
+        self,
+        execution: AgentExecution,
+        version: AgentVersion,
+        meter: TokenMeter | None = None,
+        *,
+        ends_at: datetime | None = None,
     ) -> None:
+        self._meter = meter or TokenMeter(execution.agent_name)
         self._execution = execution
         self._version = version
         self._ends_at = ends_at
@@ -76,8 +112,10 @@ class RunGate:
 
         Raises RunStopped while the agent is disabled, a limit of the minute used up (unless it
         has room in a moment: then this waits), its provider's breaker open or a budget without
-        room for the call; one that passes has the worst case of its cost reserved.
+        room for the call, and when too many tokens were used; one that passes has the worst case
+        of its cost reserved.
         """
+        self._meter.check()
         is_first, self._is_first = self._is_first, False
         if call.provider == DEMO and is_first:
             return  # nothing goes out, and whether it is enabled was asked a moment ago
@@ -104,6 +142,7 @@ class RunGate:
 
     async def answered(self, tokens: int) -> None:
         """After a call that brought an answer; booking it settles what was reserved."""
+        self._meter.add(tokens)
         await self._leave(Outcome.SUCCESS, is_booked=True, tokens=tokens)
 
     async def close(self) -> None:

@@ -104,7 +104,8 @@ class ExecutionJournal:
         self._show("task.tool_result", tool=result.tool, id=result.id, **shown)
 
     def _show_text(self, text: str) -> None:
-        if text:
+        # What an agent says that was called is no part of the task's answer.
+        if text and self._execution.parent_id is None:
             self._show("task.output", text=text, ordinal=self._ordinal + 1)
 
     def _begun(self, call: ToolCall, step: ExecutionStep) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 
@@ -22,12 +22,14 @@ ALLOWED_ON: Final = (
 @dataclass(frozen=True, slots=True)
 class Past:
     """What a run has behind it: whole steps in order, calls that must not be made again, and the
-    ids of those that began and may be. `root_id` is the first of the runs, or this one."""
+    ids of those that began and may be. `root_id` is the first of the runs, or this one; `tokens`
+    is what they used, with the runs of the agents that they called."""
 
     root_id: UUID
     steps: Sequence[ExecutionStep]
     unknown: Sequence[ExecutionStep]
     repeats: frozenset[str]
+    tokens: int = 0
 
 
 def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -> Past:
@@ -49,21 +51,48 @@ def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -
         steps=[step for step in steps if not _is_call(step) or _is_over(step)],
         unknown=[step for step in open_calls if step not in repeated],
         repeats=frozenset(step.call_id for step in repeated),
+        tokens=sum(step.input_tokens + step.output_tokens for step in steps)
+        + sum(run.below_tokens for run in chain),
     )
+
+
+def root_of(execution: AgentExecution) -> UUID:
+    """The first of the runs that `execution` goes on from, or itself."""
+    chain = _chain(execution) if execution.resumed_from_id else []
+    return chain[0].pk if chain else execution.pk
+
+
+def call_key(*, root_id: UUID, call_id: str) -> UUID:
+    """By which the runs of a called agent are found, whichever attempt of the caller goes on;
+    providers' ids of calls are unique only among the runs that go on from `root_id`."""
+    return uuid5(root_id, call_id)
+
+
+def find_called(*, execution: AgentExecution, keys: Sequence[UUID]) -> dict[UUID, AgentExecution]:
+    """The last run of each of these calls to agents."""
+    runs = AgentExecution.objects.filter(
+        organization_id=execution.organization_id, task_id=execution.task_id, call_key__in=keys
+    )
+    last = runs.select_related("version").order_by("created_at", "pk")
+    return {run.call_key: run for run in last if run.call_key is not None}
 
 
 @transaction.atomic
 def allow_on(*, execution_id: UUID, now: datetime) -> int:
     """A person lets a run go on although a call's outcome is unknown; how many calls there were.
 
-    The call is not made again: the model is told that its outcome is unknown.
+    The call is not made again: the model is told that its outcome is unknown. It may be one of an
+    agent that the run called.
     """
     execution = AgentExecution.objects.select_related("version").get(pk=execution_id)
     may_repeat = run_tools.may_repeat(execution=execution)
-    unknown = read_past(execution=execution, may_repeat=may_repeat).unknown
-    return ExecutionStep.objects.filter(
-        pk__in=[step.pk for step in unknown], status=StepStatus.STARTED
+    past = read_past(execution=execution, may_repeat=may_repeat)
+    allowed = ExecutionStep.objects.filter(
+        pk__in=[step.pk for step in past.unknown], status=StepStatus.STARTED
     ).update(status=StepStatus.FAILED, error=ALLOWED_ON, updated_at=now)
+    keys = [call_key(root_id=past.root_id, call_id=call_id) for call_id in past.repeats]
+    called = find_called(execution=execution, keys=keys) if keys else {}
+    return allowed + sum(allow_on(execution_id=run.pk, now=now) for run in called.values())
 
 
 def _chain(execution: AgentExecution) -> list[AgentExecution]:
@@ -72,7 +101,7 @@ def _chain(execution: AgentExecution) -> list[AgentExecution]:
         run.pk: run
         for run in AgentExecution.objects.filter(
             organization_id=execution.organization_id, task_id=execution.task_id
-        ).only("resumed_from", "status", "error_kind")
+        ).only("resumed_from", "status", "error_kind", "below_tokens")
     }
     chain = [] if execution.status == ExecutionStatus.RUNNING else [execution]
     before = execution.resumed_from_id

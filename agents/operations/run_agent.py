@@ -13,12 +13,13 @@ from uuid import UUID
 from agents.errors import AgentDisabled
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
 from agents.operations import catalogue, conversation, effective, resumption, run_tools
+from agents.operations.agent_calls import AgentCalls
 from agents.operations.effective import Configuration
-from agents.operations.gates import RunGate
+from agents.operations.gates import RunGate, TokenMeter
 from agents.operations.journal import Background, ExecutionJournal
 from agents.operations.llm_settings import key_setting
 from agents.operations.resumption import Past
-from agents.operations.run_tools import RunTools
+from agents.operations.run_tools import AskAgent, RunTools
 from agents.runtime import engine, failures
 from agents.runtime.history import failed_call
 from agents.runtime.outputs import ANY_OBJECT
@@ -50,8 +51,31 @@ async def run(
     its tool is not idempotent, nothing is run and the result says so. Every step is committed
     before the run goes on. Raises RunWithoutLease when the execution was closed by somebody else.
     """
+    return await _run(execution, version, _Bounds(deadline=deadline))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    """What a run gets from outside: until when, and from its caller the meter of tokens and that it
+    may not call other services. The caller's own time ends the runs below it."""
+
+    deadline: datetime | None = None
+    meter: TokenMeter | None = None
+    is_inside: bool = False
+
+
+async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds) -> RunResult:
+    meter = TokenMeter(execution.agent_name, bounds.meter)
+    below = _Bounds(meter=meter, is_inside=bounds.is_inside or run_tools.stays_inside(version))
+
+    async def run_child(child: AgentExecution) -> RunResult:
+        return await _run(child, child.version, below)
+
+    ask = AgentCalls(execution, run_child).ask
     try:
-        found = await loop.get().in_database(_prepare, execution, version)
+        found = await loop.get().in_database(
+            _prepare, execution, version, ask, is_inside=bounds.is_inside
+        )
     except SecretUnreadable as error:
         return _failed(
             RunFailure(
@@ -62,8 +86,10 @@ async def run(
         return _failed(failures.agent_disabled(error.detail))
     if found.past is not None and found.past.unknown:
         return _failed(_outcome_unknown(found.past))
-    seconds = _seconds(found.configuration, deadline)
-    gate = RunGate(execution, version, ends_at=clock.now() + timedelta(seconds=seconds))
+    seconds = _seconds(found.configuration, bounds.deadline)
+    used = found.past.tokens if found.past else 0
+    meter.begin(limit=found.configuration.max_total_tokens, used=used)
+    gate = RunGate(execution, version, meter, ends_at=clock.now() + timedelta(seconds=seconds))
     try:
         return await engine.run(
             _spec_of(execution, found, seconds),
@@ -93,7 +119,9 @@ class _Preparation:
     keys: Mapping[str, str] = field(repr=False)
 
 
-def _prepare(execution: AgentExecution, version: AgentVersion) -> _Preparation:
+def _prepare(
+    execution: AgentExecution, version: AgentVersion, ask: AskAgent, *, is_inside: bool
+) -> _Preparation:
     """As everything stands now: what was changed needs no restart, only the next run.
 
     Raises AgentDisabled and SecretUnreadable.
@@ -102,7 +130,11 @@ def _prepare(execution: AgentExecution, version: AgentVersion) -> _Preparation:
     asked = [(configuration.provider, configuration.model), *configuration.fallback_models]
     models, keys = _reach(execution.organization_id, asked)
     tools = run_tools.read_tools(
-        version=version, names=configuration.tools, user_id=execution.user_id
+        version=version,
+        names=configuration.tools,
+        user_id=execution.user_id,
+        ask=ask,
+        is_inside=is_inside,
     )
     past = None
     if execution.resumed_from_id is not None:

@@ -1,22 +1,39 @@
 """The tools of one run: what the organization offers, under what the agent's version allows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import structlog
 
-from agents.choices import AutonomyLevel
-from agents.models import AgentExecution, AgentVersion
+from agents import selectors
+from agents.choices import AGENT_TOOL, AutonomyLevel
+from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import catalogue
 from agents.runtime.spec import ToolContext
-from agents.runtime.tools import Call, Tool
+from agents.runtime.tools import Call, Tool, ToolFailed
 from tools.operations import toolset
 from tools.operations.toolset import OfferedTool
 
 log = structlog.get_logger(__name__)
+AskAgent: TypeAlias = Callable[[UUID, ToolContext, str], Awaitable[str]]
+"""Asks the agent of an id, on behalf of the run that calls; its answer. Raises ToolFailed."""
+
+ABOUT_AGENT: Final = (
+    "Ask the agent {} and get its answer as text. It knows nothing of this conversation but your"
+    " prompt. {}"
+)
+PROMPT: Final = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string", "minLength": 1, "maxLength": 200_000}},
+    "required": ["prompt"],
+    "additionalProperties": False,
+}
+# The agent's own limit ends it, or that of its caller.
+AGENT_SECONDS: Final = 86_400
+NO_AGENT: Final = "There is no agent called {} any more. Go on without it."
 READ_ONLY: Final = "This agent may only read, and the tool {} changes something."
 INSIDE: Final = "This agent may not call other services, and the tool {} does."
 # What an organization says of its agents (contract 003 B2).
@@ -37,20 +54,30 @@ class RunTools:
         return tuple(tool.name for tool in self.tools)
 
     def may_repeat(self, name: str) -> bool:
-        """Whether a call whose outcome is unknown may be made again."""
-        return any(tool.name == name and tool.idempotent for tool in self.tools)
+        """Whether a call whose outcome is unknown may be made again. That of an agent goes on where
+        its own run was, which knows what it does not know."""
+        return name.startswith(AGENT_TOOL) or any(
+            tool.name == name and tool.idempotent for tool in self.tools
+        )
 
 
 def read_tools(
-    *, version: AgentVersion, names: Iterable[str], user_id: UUID | None = None
+    *,
+    version: AgentVersion,
+    names: Iterable[str],
+    user_id: UUID | None = None,
+    ask: AskAgent | None = None,
+    is_inside: bool = False,
 ) -> RunTools:
     """Those of `names` that the agent can be offered now; the others are left out and logged.
 
-    `user_id` is who asked for the run. One query, or two where tools need roles.
+    `user_id` is who asked for the run, `ask` how it calls other agents, and `is_inside` that its
+    caller may not call other services. One query, and one more each for roles and for agents.
     """
+    asked = list(dict.fromkeys(names))
     found = toolset.resolve(
         organization_id=version.organization_id,
-        names=list(names),
+        names=[name for name in asked if not name.startswith(AGENT_TOOL)],
         agent_id=version.agent_id,
         user_id=user_id,
     )
@@ -61,9 +88,13 @@ def read_tools(
             missing=list(found.missing),
             refused=list(found.refused),
         )
-    tools = [_governed(_as_tool(offered), version) for offered in found.tools]
+    tools = {offered.name: _as_tool(offered) for offered in found.tools}
+    tools |= _agents(version, asked, ask) if ask is not None else {}
+    is_inside = is_inside or stays_inside(version)
     return RunTools(
-        tools=tuple(tools),
+        tools=tuple(
+            _governed(tools[name], version, is_inside=is_inside) for name in asked if name in tools
+        ),
         rules={offered.name: offered.approval_rule_id for offered in found.tools},
     )
 
@@ -72,10 +103,41 @@ def may_repeat(*, execution: AgentExecution) -> Callable[[str], bool]:
     """Whether a call of the tool of that name may be made again; reads what it is asked about."""
 
     def ask(name: str) -> bool:
+        if name.startswith(AGENT_TOOL):
+            return True
         found = read_tools(version=execution.version, names=[name], user_id=execution.user_id)
         return found.may_repeat(name)
 
     return ask
+
+
+def stays_inside(version: AgentVersion) -> bool:
+    """Whether the agent may not call other services; then those that it calls may not either."""
+    return bool((version.risk_rules or {}).get(INSIDE_RULE))
+
+
+def _agents(version: AgentVersion, names: Iterable[str], ask: AskAgent) -> dict[str, Tool]:
+    asked = [name for name in names if name.startswith(AGENT_TOOL)]
+    found = selectors.find_called(organization_id=version.organization_id, names=asked)
+    return {name: _as_agent_tool(name, found.get(name), ask) for name in asked}
+
+
+def _as_agent_tool(name: str, agent: Agent | None, ask: AskAgent) -> Tool:
+    async def call(context: ToolContext, arguments: Mapping[str, Any]) -> str:
+        if agent is None:
+            raise ToolFailed(NO_AGENT.format(called))
+        return await ask(agent.pk, context, arguments["prompt"])
+
+    called = name.removeprefix(AGENT_TOOL)
+    return Tool(
+        name=name,
+        description=ABOUT_AGENT.format(called, agent.description if agent else "").strip(),
+        parameters=PROMPT,
+        call=call,
+        timeout_seconds=AGENT_SECONDS,
+        side_effect="write",
+        refusal="" if agent else NO_AGENT.format(called),
+    )
 
 
 def _as_tool(offered: OfferedTool) -> Tool:
@@ -105,14 +167,14 @@ def _calling(remote: toolset.Call) -> Call:
     return call
 
 
-def _governed(tool: Tool, version: AgentVersion) -> Tool:
+def _governed(tool: Tool, version: AgentVersion, *, is_inside: bool) -> Tool:
     """`tool` as far as this version lets its agent go without asking."""
     rules: Mapping[str, Any] = version.risk_rules or {}
     writes = tool.side_effect == "write"
-    refusal = ""
+    refusal = tool.refusal
     if version.autonomy_level == AutonomyLevel.READ_ONLY and writes:
         refusal = READ_ONLY.format(tool.name)
-    elif rules.get(INSIDE_RULE) and tool.is_external:
+    elif is_inside and tool.is_external:
         refusal = INSIDE.format(tool.name)
     asks = (
         (version.autonomy_level == AutonomyLevel.SUPERVISED and writes)

@@ -197,6 +197,18 @@ def too_many_tool_calls(guardrails: Guardrails, number: int) -> RunFailure:
     )
 
 
+def too_many_tokens_below(agent_name: str, limit: int, used: int) -> RunFailure:
+    """The run used more tokens than the guardrail allows, with the agents that it called."""
+    return RunFailure(
+        kind=FailureKind.GUARDRAIL_TOKENS,
+        message=(
+            f"{agent_name} and the agents that it called used {used} tokens, and"
+            f" max_tokens_per_task of {agent_name} is {limit}. Raise it or make the task smaller."
+        ),
+        retryable=False,
+    )
+
+
 def too_many_tokens(guardrails: Guardrails, usage: Usage) -> RunFailure:
     """The run used more tokens than the guardrail allows."""
     return RunFailure(

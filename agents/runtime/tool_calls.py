@@ -13,6 +13,7 @@ from pydantic_ai.messages import ModelRequest, ToolCallPart, ToolReturnPart
 from agents.runtime import failures, history
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ToolResult, Verdict
+from agents.runtime.model_turns import JournalBroke
 from agents.runtime.spec import RunFailure, ToolContext
 from agents.runtime.tools import Output, ToolFailed
 from agents.runtime.toolset import Toolset
@@ -48,7 +49,8 @@ async def make_calls(
     A call that fails is an outcome too: the model reads the reason. Closing the iterator stops the
     calls that still run; blocking tools end in their thread, unheard. Raises TimeoutError when the
     loop's clock passes `deadline` with calls still running, and RunStopped, once no call is left
-    to make, if some wait for a decision or cannot go on now.
+    to make, if some wait for a decision or cannot go on now. JournalBroke, from the run of an agent
+    that was called, ends this one at once.
     """
     clock = asyncio.get_running_loop().time
     waiting = deque(parts)
@@ -143,7 +145,7 @@ async def _outcome(
         return nothing, str(failed)
     except DomainError as refused:
         return nothing, refused.detail
-    except RunStopped:
+    except (RunStopped, JournalBroke):
         raise
     except Exception as error:
         logger.exception("agents.tool.broke", extra={"tool": tool.name})

@@ -67,7 +67,11 @@ class AgentInput(serializers.Serializer[Any]):
     )
     temperature = FiniteFloat(min_value=0, max_value=2, default=0.7)
     max_tokens = serializers.IntegerField(min_value=1, max_value=1_000_000, default=4096)
-    enabled_tools = ToolNames(max_length=200, default=list)
+    enabled_tools = ToolNames(
+        max_length=200,
+        default=list,
+        help_text="Names of the catalogue, and `agent:<name>` for agents that it may call.",
+    )
     tool_blacklist = ToolNames(max_length=200, default=list)
     max_concurrent_tasks = serializers.IntegerField(min_value=1, max_value=1000, default=3)
     max_tool_calls = serializers.IntegerField(min_value=0, max_value=100, default=25)

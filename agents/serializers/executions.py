@@ -66,6 +66,8 @@ class ExecutionOutput(RowOutput[AgentExecution]):
             "agent_name",
             "version",
             "source",
+            "parent_id",
+            "depth",
             "task_id",
             "attempt_id",
             "status",

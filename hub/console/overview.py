@@ -141,7 +141,7 @@ def _tally(
 
 def _latest(organization_id: UUID) -> set[UUID]:
     """The tasks that ran or were made last: a long backlog must not hide what comes out of it."""
-    runs = AgentExecution.objects.filter(organization_id=organization_id, task_id__isnull=False)
+    runs = AgentExecution.objects.filter(organization_id=organization_id, attempt_id__isnull=False)
     ran = runs.order_by("-created_at", "-pk").values_list("task_id", flat=True)[:LATEST]
     made = _recent(organization_id).values_list("pk", flat=True)[:LATEST]
     return {pk for pk in ran.union(made) if pk is not None}

@@ -280,8 +280,8 @@ def _ending(result: RunResult) -> executions.Ending:
 
 
 def _add_cost(task: Task, execution: AgentExecution) -> None:
-    task.cost_tokens += execution.input_tokens + execution.output_tokens
-    task.cost_usd += execution.cost_usd
+    task.cost_tokens += execution.input_tokens + execution.output_tokens + execution.below_tokens
+    task.cost_usd += execution.cost_usd + execution.below_cost_usd
 
 
 def _complete(task: Task, output: str, now: datetime) -> None:

@@ -13,7 +13,6 @@ from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
 from agents.selectors import disabling_override
 from approvals.selectors import list_pending
-from breakers.choices import breaker_of
 from breakers.selectors import list_breakers
 from limits.choices import LimitScope
 from limits.selectors import find_rules, list_limits
@@ -164,7 +163,7 @@ def _waiting(task: Task, now: datetime) -> list[Reason]:
     )
     if agent is None:
         return [*held, *_without_agent(task)]
-    held += [*_held_by_agent(agent), *_backoff(task, agent, now), *_full(agent)]
+    held += [*_held_by_agent(agent), *_backoff(task, now), *_full(agent)]
     held += _at_limits(task, agent)
     return held or [_unclaimed(task, agent, now)]
 
@@ -191,9 +190,9 @@ def _held_by_agent(agent: Agent) -> Iterator[Reason]:
         yield refusal
 
 
-def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
+def _backoff(task: Task, now: datetime) -> Iterator[Reason]:
     if task.available_at > now and task.error_kind == FailureKind.BREAKER_OPEN:
-        yield _kept_by_breaker(task, agent)
+        yield _kept_by_breaker(task)
     elif task.available_at > now and task.error_kind == FailureKind.BUDGET_EXHAUSTED:
         yield _kept_by_budget(task)
     elif task.available_at > now and task.error_kind == FailureKind.RATE_LIMIT:
@@ -205,10 +204,10 @@ def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
         )
 
 
-def _kept_by_breaker(task: Task, agent: Agent) -> Reason:
-    provider = agent.current_version.llm_provider if agent.current_version else ""
-    breakers = list_breakers(organization_id=task.organization_id).filter(name=breaker_of(provider))
-    found = breakers.values_list("pk", flat=True).first()
+def _kept_by_breaker(task: Task) -> Reason:
+    # By what the reason names: an override, or an agent that was called, has a provider of its own.
+    breakers = list_breakers(organization_id=task.organization_id).values_list("pk", "name")
+    found = next((pk for pk, name in breakers if f" {name} " in task.error), None)
     reason = Reason(ReasonCode.BREAKER_OPEN, task.error, "task", task.pk, until=task.available_at)
     return replace(reason, kind="breaker", id=found) if found else reason
 

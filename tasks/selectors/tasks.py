@@ -102,7 +102,7 @@ def get_timeline(*, organization_id: UUID, task_id: UUID) -> list[Run]:
     executions = {
         execution.attempt_id: execution
         for execution in agents.list_executions(organization_id=organization_id)
-        .filter(task_id=task_id)
+        .filter(task_id=task_id, attempt_id__isnull=False)
         .prefetch_related(Prefetch("steps", ExecutionStep.objects.order_by("ordinal", "pk")))
     }
     return [

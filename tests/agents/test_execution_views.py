@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
+from django.test import Client
 
 from accounts.models import Organization, User
 from agents.choices import AgentType, ExecutionSource, ExecutionStatus
@@ -14,6 +15,7 @@ from agents.operations import executions
 from kernel import clock
 from tests.agents.factories import make_agent
 from tests.clients import ApiClient
+from tests.hub.console_rows import address
 
 Api = Callable[[User | None], ApiClient]
 ONE: Final = "/v1/agentexecution"
@@ -28,6 +30,7 @@ def make_run(
     source: ExecutionSource = ExecutionSource.QUEUE,
     user_id: UUID | None = None,
     asked: str = "Hello?",
+    parent: AgentExecution | None = None,
     **ending: Any,
 ) -> AgentExecution:
     """A run that ended so; one that still runs with that status."""
@@ -40,6 +43,7 @@ def make_run(
         attempt_id=None,
         user_id=user_id,
         source=source,
+        parent=parent,
     )
     (run,) = executions.open_executions(openings=[opening], now=clock.now())
     if status != ExecutionStatus.RUNNING:
@@ -262,3 +266,24 @@ def test_refusals_are_004s(api: Api, viewer: User) -> None:
         "errMsg_sys_agentExecutionIdisNotAValidID"
     )
     assert api(viewer).get(f"{ONE}/{uuid4()}").json()["message"] == "errMsg_RecordNotFound"
+
+
+def test_a_run_and_those_of_the_agents_it_called_lead_to_each_other(
+    client: Client, viewer: User
+) -> None:
+    agent = make_agent(viewer.organization, name="Boss")
+    caller = make_run(agent, asked="Have it done.")
+    called = make_run(agent, asked="Do it.", source=ExecutionSource.AGENT, parent=caller)
+    api = ApiClient(viewer)
+    client.force_login(viewer)
+
+    page = client.get(address(AgentExecution, caller.pk)).content.decode()
+    below = client.get(address(AgentExecution, called.pk)).content.decode()
+
+    assert names(api.get(HUBS_OWN, parent_id=caller.pk)) == ["Do it."]
+    shown = api.get(f"{HUBS_OWN}/{called.pk}").json()
+    assert (shown["parent_id"], shown["depth"]) == (str(caller.pk), 1)
+    assert "Agents it called" in page
+    assert address(AgentExecution, called.pk) in page
+    assert "Agents it called" not in below
+    assert address(AgentExecution, caller.pk) in below

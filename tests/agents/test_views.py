@@ -223,6 +223,8 @@ def test_an_execution_tells_how_it_ended(api: Api, viewer: User) -> None:
         "agent_name": "Ada",
         "version": 1,
         "source": "queue",
+        "parent_id": None,
+        "depth": 0,
         "task_id": str(claim.task_id),
         "attempt_id": str(claim.attempt_id),
         "status": "success",

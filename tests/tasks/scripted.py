@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from agents.operations import call_approvals, executions, run_agent
+from agents.operations import agent_calls, call_approvals, executions, run_agent
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings
 from agents.runtime.spec import RunResult
@@ -26,6 +26,8 @@ WRITES: Final = (
     (executions, "record_refusal"),
     (executions, "record_tool_result"),
     (call_approvals, "ask"),
+    (agent_calls, "open_child"),
+    (agent_calls, "close_child"),
 )
 
 

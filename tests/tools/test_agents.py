@@ -36,6 +36,34 @@ def test_another_organizations_tool_is_unknown(
     assert "Not in the tool catalogue: weather:forecast." in refused.value.fields[0]["message"]
 
 
+def test_an_agent_and_its_task_name_another_agent(organization: Organization) -> None:
+    make_agent(organization, name="Helper")
+
+    agent = make_agent(organization, enabled_tools=["agent:Helper"])
+    task = make_task(organization, agent=agent, required_tools=["agent:Helper"])
+
+    assert agent.current_version is not None
+    assert agent.current_version.enabled_tools == task.required_tools == ["agent:Helper"]
+
+
+def test_another_organizations_agent_is_no_tool(
+    organization: Organization, other_organization: Organization
+) -> None:
+    make_agent(other_organization, name="Helper")
+
+    with pytest.raises(Invalid) as refused:
+        make_agent(organization, enabled_tools=["agent:Helper"])
+
+    assert "Not in the tool catalogue: agent:Helper." in refused.value.fields[0]["message"]
+
+
+def test_no_source_has_the_name_of_the_agents(organization: Organization) -> None:
+    with pytest.raises(Invalid) as refused:
+        make_source(organization, name="agent")
+
+    assert refused.value.fields[0]["field"] == "name"
+
+
 def test_a_tool_that_is_gone_leaves_the_agent_as_it_is(organization: Organization) -> None:
     tool = make_tool(make_source(organization))
     agent = make_agent(organization, enabled_tools=[tool.tool_name])

@@ -114,7 +114,7 @@ def _lock(organization_id: UUID, source_id: UUID) -> ToolSource:
 def _check(source: ToolSource) -> None:
     if not re.fullmatch(choices.NAME, source.name):
         raise Invalid.field("name", choices.NAME_RULE)
-    if source.name == choices.BUILTIN:
+    if source.name in choices.RESERVED:
         raise Invalid.field("name", "The hub's own tools have this name. Choose another.")
     _check_address(source)
     _check_document(source)

@@ -1,0 +1,168 @@
+"""An agent that another one calls as a tool: a run of its own, below that of its caller."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from django.db import transaction
+
+from agents.choices import MOST_DEPTH, ExecutionSource, ExecutionStatus
+from agents.errors import AgentDisabled
+from agents.models import Agent, AgentExecution, AgentVersion
+from agents.operations import effective, executions, registry, resumption
+from agents.operations.executions import Ending, Opening
+from agents.runtime.failures import RunStopped
+from agents.runtime.model_turns import JournalBroke
+from agents.runtime.spec import HELD, FailureKind, RunFailure, RunResult, ToolContext
+from agents.runtime.tools import ToolFailed
+from kernel import clock, loop
+
+RunChild: TypeAlias = Callable[[AgentExecution], Awaitable[RunResult]]
+
+# With these the caller stops too, and the call goes on when the caller does.
+STOPS_CALLER: Final = HELD | {FailureKind.TOOL_OUTCOME_UNKNOWN}
+# Nothing wakes a task for an agent that is not its own.
+LOOK_AGAIN_SECONDS: Final = 60.0
+TOO_DEEP: Final = (
+    f"Agents may call each other {MOST_DEPTH} deep, and you are the last of them. Answer without"
+    " this agent."
+)
+GONE: Final = "The agent was deleted. Go on without it."
+STOPPED: Final = "The agent {} is stopped. Go on without it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCall:
+    """One call of an agent by a run; `call_id` is the provider's."""
+
+    caller: AgentExecution
+    call_id: str
+    agent_id: UUID
+    prompt: str
+
+
+class AgentCalls:
+    """What one run uses to call agents; `run` drives theirs."""
+
+    def __init__(self, execution: AgentExecution, run: RunChild) -> None:
+        self._execution = execution
+        self._run = run
+
+    async def ask(self, agent_id: UUID, context: ToolContext, prompt: str) -> str:
+        """The agent's answer, from a new run or from the one that this call had before.
+
+        Raises ToolFailed for a run that failed, or AgentDisabled; RunStopped for one that waits;
+        JournalBroke for what ends the caller's run as well.
+        """
+        call = AgentCall(
+            caller=self._execution, call_id=context.call_id, agent_id=agent_id, prompt=prompt
+        )
+        failure: RunFailure | None = None
+        try:
+            child = await loop.get().in_database(open_child, call=call, now=clock.now())
+            if child.status == ExecutionStatus.RUNNING:
+                result = await self._run(child)
+                failure = result.error
+                child = await loop.get().in_database(
+                    close_child, child=child, result=result, now=clock.now()
+                )
+        except (ToolFailed, AgentDisabled):
+            raise
+        except Exception as error:
+            raise JournalBroke(error) from error
+        if failure is not None and failure.kind in STOPS_CALLER:
+            raise RunStopped(_of_caller(failure))
+        if child.status == ExecutionStatus.SUCCESS:
+            return child.output
+        raise ToolFailed(f"The agent failed (execution {child.pk}). {child.error}")
+
+
+@transaction.atomic
+def open_child(*, call: AgentCall, now: datetime) -> AgentExecution:
+    """A run to drive for this call, or the one that ended before its result was written down.
+
+    Raises ToolFailed or AgentDisabled for an agent that cannot be called, RunWithoutLease once
+    the caller's run is closed.
+    """
+    caller = call.caller
+    root_id = resumption.root_of(caller)
+    key = resumption.call_key(root_id=root_id, call_id=call.call_id)
+    last = resumption.find_called(execution=caller, keys=[key]).get(key)
+    if last is not None and _is_over(last):
+        return last
+    agent = _callable(caller, call.agent_id if last is None else last.agent_id)
+    version = _version(agent, last)
+    executions.lock_running(caller)
+    (child,) = executions.open_executions(
+        openings=[
+            Opening(
+                version=version,
+                agent_name=agent.name,
+                input=call.prompt,
+                task_id=caller.task_id,
+                attempt_id=None,
+                user_id=caller.user_id,
+                resumed_from_id=last.pk if last else None,
+                source=ExecutionSource.AGENT,
+                concurrency_key=caller.concurrency_key,
+                parent=caller,
+                call_key=key,
+            )
+        ],
+        now=now,
+    )
+    return child
+
+
+@transaction.atomic
+def close_child(*, child: AgentExecution, result: RunResult, now: datetime) -> AgentExecution:
+    """Write the end of a called agent's run. Raises RunWithoutLease if it was closed before."""
+    ending = Ending(
+        status=ExecutionStatus(result.status),
+        output=result.output,
+        error=result.error.message if result.error else "",
+        error_kind=result.error.kind if result.error else "",
+        duration_ms=result.duration_ms,
+        held_by=result.error.held_by if result.error else None,
+    )
+    return executions.close_running(execution_id=child.pk, ending=ending, now=now)
+
+
+def _is_over(run: AgentExecution) -> bool:
+    """Whether the run came to an end of its own: nothing of it is to be done any more."""
+    if run.status == ExecutionStatus.ERROR:
+        return run.error_kind not in STOPS_CALLER
+    return run.status in {ExecutionStatus.SUCCESS, ExecutionStatus.TIMEOUT}
+
+
+def _callable(caller: AgentExecution, agent_id: UUID) -> Agent:
+    if caller.depth >= MOST_DEPTH:
+        raise ToolFailed(TOO_DEEP)
+    agent = (
+        Agent.objects.alive()
+        .filter(organization_id=caller.organization_id, pk=agent_id)
+        .select_related("current_version")
+        .first()
+    )
+    if agent is None:
+        raise ToolFailed(GONE)
+    if not agent.is_active:
+        raise ToolFailed(STOPPED.format(agent.name))
+    return agent
+
+
+def _version(agent: Agent, last: AgentExecution | None) -> AgentVersion:
+    """The one that the call began with; a call that begins is refused if the agent is disabled."""
+    if last is not None:
+        return last.version
+    version = registry.version_of(agent)
+    effective.configuration_of(version=version, agent_name=agent.name)
+    return version
+
+
+def _of_caller(failure: RunFailure) -> RunFailure:
+    if failure.kind is FailureKind.AGENT_DISABLED and failure.retry_after_seconds is None:
+        return replace(failure, retry_after_seconds=LOOK_AGAIN_SECONDS)
+    return failure
