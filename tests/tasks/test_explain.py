@@ -77,7 +77,7 @@ def test_a_task_that_a_breaker_put_off_names_it_and_loses_no_retry(api: Api, adm
     breaker = make_breaker(admin.organization, name="provider:openai")
     agent = make_agent(admin.organization, llm_provider="openai", llm_model="gpt-4o")
     claim = claim_one(make_task(admin.organization, agent=agent, max_retries=0))
-    refusal = failures.breaker_open("The breaker is open.", seconds=60)
+    refusal = failures.breaker_open("The breaker provider:openai is open.", seconds=60)
     result = replace(failed(), error=refusal)
     task = endings.settle_attempt(claim=claim, result=result, now=clock.now())
 
@@ -85,7 +85,10 @@ def test_a_task_that_a_breaker_put_off_names_it_and_loses_no_retry(api: Api, adm
     (reason,) = client.get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
     shown = client.get(f"/api/v1/tasks/{task.pk}").json()
 
-    assert (reason["code"], reason["message"]) == ("breaker_open", "The breaker is open.")
+    assert (reason["code"], reason["message"]) == (
+        "breaker_open",
+        "The breaker provider:openai is open.",
+    )
     assert reason["link"] == "/api/v1/circuit-breakers"
     assert reason["console_link"] == address(CircuitBreaker, breaker.pk)
     assert (shown["status"], shown["retry_count"]) == ("assigned", 0)
