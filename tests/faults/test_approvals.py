@@ -9,6 +9,8 @@ from tests.faults.scene import Scene, eventually, settled
 from tests.journeys import hubs
 
 RUNS: Final = 8
+# The scene has one person: who makes the tasks also decides.
+RULE: Final = {"name": "Alone", "action": "execute_tool:*", "allow_self_approval": True}
 PENDING: Final = (
     "SELECT id::text FROM approvals_approval WHERE agent_id = %s AND status = 'pending'"
 )
@@ -20,6 +22,7 @@ UNKNOWN: Final = (
 
 def test_killed_around_approvals_each_call_is_made_once(scene: Scene) -> None:
     chance = random.Random(7)
+    scene.api.post("/approval-rules", json=RULE).raise_for_status()
     agent_id = scene.make_agent("asked", autonomy_level="supervised")
     scene.make_tasks(agent_id, [f"asked-{number} calls=1 pause=0.01" for number in range(RUNS)])
     eventually(lambda: len(scene.rows(PENDING, agent_id)) == RUNS)
