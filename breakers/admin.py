@@ -147,12 +147,12 @@ class BreakerAdmin(ConsoleAdmin):
     @list_form_button("New breaker", BreakerForm, icon="add")
     def create_breaker(self, request: HttpRequest, name: str, **limits: Any) -> None:
         """Make one, or change the limits of one."""
-        switches.configure(name=name, limits=limits, **self._who(request))
+        switches.configure(name=name, limits=limits, **self.who(request))
 
     @form_button("Change limits", LimitsForm, icon="tune")
     def change_limits(self, request: HttpRequest, breaker: CircuitBreaker, **limits: Any) -> None:
         """Give it other limits."""
-        switches.configure(name=breaker.name, limits=limits, **self._who(request))
+        switches.configure(name=breaker.name, limits=limits, **self.who(request))
 
     @confirmed("Hold open", "No call goes out until it is reset.")
     def force_open(self, request: HttpRequest, breaker: CircuitBreaker) -> None:
@@ -167,14 +167,7 @@ class BreakerAdmin(ConsoleAdmin):
     @confirmed("Reset", "It is closed, nobody holds it, and it counts from nothing.")
     def reset_breaker(self, request: HttpRequest, breaker: CircuitBreaker) -> None:
         """Start anew."""
-        self.attempt(request, switches.reset, name=breaker.name, **self._who(request))
+        self.attempt(request, switches.reset, name=breaker.name, **self.who(request))
 
     def _force(self, request: HttpRequest, breaker: CircuitBreaker, state: Forced) -> None:
-        self.attempt(request, switches.force, name=breaker.name, state=state, **self._who(request))
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "organization_id": request.user.organization_id,  # type: ignore[union-attr]  # logged in
-            "actor": self.actor(request),
-            "now": clock.now(),
-        }
+        self.attempt(request, switches.force, name=breaker.name, state=state, **self.who(request))

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from dead_letters.choices import LetterStatus
 from dead_letters.models import DeadLetter
 from dead_letters.operations import redrives
-from kernel import clock, display
+from kernel import display
 from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, status_column, time_column
 from kernel.admin_forms import DialogForm, list_form_button
 from preferences.choices import EDIT
@@ -84,7 +84,7 @@ class DeadLetterAdmin(ConsoleAdmin):
     )
     def redrive_all(self, request: HttpRequest) -> HttpResponse | None:
         """Put up to a hundred back to work."""
-        done = redrives.redrive_letters(**self._who(request))
+        done = redrives.redrive_letters(**self.who(request))
         more = " There are more." if done.has_more else ""
         self.message_user(request, f"{done.count} tasks are back at work.{more}", messages.SUCCESS)
         return None
@@ -100,12 +100,4 @@ class DeadLetterAdmin(ConsoleAdmin):
         self._act(request, redrives.remove_letter, letter)
 
     def _act(self, request: HttpRequest, operation: Any, letter: DeadLetter) -> None:
-        self.attempt(request, operation, task_id=letter.task_id, **self._who(request))
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        actor = self.actor(request)
-        return {
-            "organization_id": actor.organization_id,
-            "actor": actor,
-            "now": clock.now(),
-        }
+        self.attempt(request, operation, task_id=letter.task_id, **self.who(request))

@@ -1,6 +1,6 @@
 """Routes of `/api/v1/dead-letter`."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -23,7 +23,6 @@ from dead_letters.serializers import (
     RedriveInput,
     RedrivenOutput,
 )
-from kernel import clock
 from kernel.errors import Conflict
 from kernel.http.viewsets import HubViewSet
 from preferences.choices import EDIT
@@ -65,20 +64,20 @@ class DeadLetterViewSet(HubViewSet):
     @extend_schema(request=LetterInput, responses={201: LetterOutput})
     def create(self, request: Request) -> Response:
         """Add a failed task, or give one up that has not ended."""
-        letter = redrives.add_letter(**self.read(LetterInput), **self._who())
+        letter = redrives.add_letter(**self.read(LetterInput), **self.who())
         return Response(LetterOutput(letter).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Take it out of the list; the task stays failed."""
-        redrives.remove_letter(task_id=self.subject.task_id, **self._who())
+        redrives.remove_letter(task_id=self.subject.task_id, **self.who())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={200: RedrivenOutput})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Put the task back to work as if it were new."""
-        letter = redrives.redrive_letter(task_id=self.subject.task_id, **self._who())
+        letter = redrives.redrive_letter(task_id=self.subject.task_id, **self.who())
         return Response(RedrivenOutput(letter).data)
 
     @extend_schema(request=RedriveInput, responses={200: AllRedrivenOutput})
@@ -88,7 +87,7 @@ class DeadLetterViewSet(HubViewSet):
         asked = self.read(RedriveInput)
         if "agent_id" in asked:
             asked["task__agent_id"] = asked.pop("agent_id")
-        done = redrives.redrive_letters(**asked, **self._who())
+        done = redrives.redrive_letters(**asked, **self.who())
         more = " There are more: ask again." if done.has_more else ""
         answer = {
             "retried_count": done.count,
@@ -110,10 +109,3 @@ class DeadLetterViewSet(HubViewSet):
         """Those that wait, by failures that look alike."""
         found = selectors.list_groups(organization_id=self.organization_id)
         return Response(LetterGroupsOutput({"items": found}).data)
-
-    def _who(self) -> dict[str, Any]:
-        return {
-            "organization_id": self.organization_id,
-            "actor": self.actor,
-            "now": clock.now(),
-        }

@@ -142,6 +142,11 @@ class ConsoleAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]  # unfold ships 
             request_id=getattr(request, "request_id", ""),
         )
 
+    def who(self, request: HttpRequest) -> dict[str, Any]:
+        """Whose rows, by whom and when: what every operation is told."""
+        actor = self.actor(request)
+        return {"organization_id": actor.organization_id, "actor": actor, "now": clock.now()}
+
     def attempt(
         self, request: HttpRequest, operation: Callable[..., Any], /, **arguments: Any
     ) -> bool:

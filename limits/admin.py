@@ -130,21 +130,14 @@ class LimitAdmin(ConsoleAdmin):
     @list_form_button("New limit", LimitForm, icon="add")
     def create_limit(self, request: HttpRequest, scope: str, name: str, **limits: Any) -> None:
         """Make one."""
-        rules.create_limit(scope=scope, name=name, limits=limits, **self._who(request))
+        rules.create_limit(scope=scope, name=name, limits=limits, **self.who(request))
 
     @form_button("Change", LimitsForm, icon="tune")
     def change_limit(self, request: HttpRequest, rule: LimitRule, **limits: Any) -> None:
         """Give it other limits."""
-        rules.change_limit(limit_id=rule.pk, limits=limits, **self._who(request))
+        rules.change_limit(limit_id=rule.pk, limits=limits, **self.who(request))
 
     @confirmed("Delete", "Nothing is counted by it any more.")
     def delete_limit(self, request: HttpRequest, rule: LimitRule) -> None:
         """Remove it."""
-        self.attempt(request, rules.delete_limit, limit_id=rule.pk, **self._who(request))
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "organization_id": request.user.organization_id,  # type: ignore[union-attr]  # logged in
-            "actor": self.actor(request),
-            "now": clock.now(),
-        }
+        self.attempt(request, rules.delete_limit, limit_id=rule.pk, **self.who(request))

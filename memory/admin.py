@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from agents import selectors as agents
-from kernel import clock, display
+from kernel import display
 from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
 from kernel.admin_forms import NUMBER, DialogForm, form_button, list_form_button
 from memory import selectors
@@ -96,24 +96,16 @@ class MemoryAdmin(ConsoleAdmin):
     def create_memory(self, request: HttpRequest, agent_id: str, **values: Any) -> None:
         """Let an agent remember something."""
         memories.save_memory(
-            agent_id=UUID(agent_id), values={**values, "metadata": {}}, **self._who(request)
+            agent_id=UUID(agent_id), values={**values, "metadata": {}}, **self.who(request)
         )
 
     @form_button("Change", MemoryForm, icon="edit")
     def change_memory(self, request: HttpRequest, memory: Memory, **values: Any) -> None:
         """Give it other words, another category or importance."""
-        memories.update_memory(memory_id=memory.pk, values=values, **self._who(request))
+        memories.update_memory(memory_id=memory.pk, values=values, **self.who(request))
 
     @confirmed("Forget", "The agent no longer remembers it.")
     def delete_memory(self, request: HttpRequest, memory: Memory) -> HttpResponse | None:
         """Forget it."""
-        self.attempt(request, memories.delete_memory, memory_id=memory.pk, **self._who(request))
+        self.attempt(request, memories.delete_memory, memory_id=memory.pk, **self.who(request))
         return None
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        actor = self.actor(request)
-        return {
-            "organization_id": actor.organization_id,
-            "actor": actor,
-            "now": clock.now(),
-        }

@@ -1,6 +1,6 @@
 """Routes of `/api/v1/agents/{id}/memories` and `/api/v1/agents/memories/{id}`."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -62,7 +62,7 @@ class AgentMemoryViewSet(HubViewSet):
     def create_memory(self, request: Request, pk: str) -> Response:
         """Let the agent remember something; the same text again changes the rest."""
         memory = memories.save_memory(
-            agent_id=self.subject.pk, values=self.read(MemoryInput), **self._who()
+            agent_id=self.subject.pk, values=self.read(MemoryInput), **self.who()
         )
         return Response(MemoryOutput(memory).data, status=201)
 
@@ -71,7 +71,7 @@ class AgentMemoryViewSet(HubViewSet):
     def prune(self, request: Request, pk: str) -> Response:
         """Forget all but the most important, of those the newest."""
         count = memories.prune_memories(
-            agent_id=self.subject.pk, keep=self.read(PruneInput)["keep"], **self._who()
+            agent_id=self.subject.pk, keep=self.read(PruneInput)["keep"], **self.who()
         )
         return Response(PrunedOutput({"pruned_count": count}).data)
 
@@ -81,13 +81,6 @@ class AgentMemoryViewSet(HubViewSet):
         """How much the agent remembers."""
         measured = selectors.measure(organization_id=self.organization_id, agent_id=self.subject.pk)
         return Response(MemoryStatsOutput(measured).data)
-
-    def _who(self) -> dict[str, Any]:
-        return {
-            "organization_id": self.organization_id,
-            "actor": self.actor,
-            "now": clock.now(),
-        }
 
 
 class MemoryViewSet(HubViewSet):

@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from kernel import clock
 from kernel.admin import ConsoleAdmin, confirmed, exact_time, time_column
 from kernel.admin_forms import PASSWORD, TEXT, DialogForm, form_button, list_form_button, text
 from secrets_vault.models import Secret
@@ -73,7 +72,7 @@ class SecretAdmin(ConsoleAdmin):
     @list_form_button("New secret", SecretForm, icon="add")
     def create_secret(self, request: HttpRequest, **values: Any) -> None:
         """Store one."""
-        keeping.create_secret(**values, **self._who(request))
+        keeping.create_secret(**values, **self.who(request))
 
     @form_button("Rotate", ValueForm, icon="autorenew")
     def rotate_secret(
@@ -81,17 +80,10 @@ class SecretAdmin(ConsoleAdmin):
     ) -> None:
         """Give it another value."""
         keeping.rotate_secret(
-            secret_id=secret.pk, value=value, expires_at=expires_at, **self._who(request)
+            secret_id=secret.pk, value=value, expires_at=expires_at, **self.who(request)
         )
 
     @confirmed("Delete", "Whatever names it fails from then on. Its values cannot be had back.")
     def delete_secret(self, request: HttpRequest, secret: Secret) -> None:
         """Remove it."""
-        self.attempt(request, keeping.delete_secret, secret_id=secret.pk, **self._who(request))
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "organization_id": request.user.organization_id,  # type: ignore[union-attr]  # logged in
-            "actor": self.actor(request),
-            "now": clock.now(),
-        }
+        self.attempt(request, keeping.delete_secret, secret_id=secret.pk, **self.who(request))

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from kernel import clock, display
+from kernel import display
 from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, recent_values, time_column
 from kernel.admin_forms import (
     NUMBER,
@@ -212,19 +212,19 @@ class ToolSourceAdmin(ConsoleAdmin):
     @list_form_button("New source", NewSourceForm, icon="add")
     def create_source(self, request: HttpRequest, **values: Any) -> None:
         """Add one."""
-        sources.create_source(values=values, **self._who(request))
+        sources.create_source(values=values, **self.who(request))
 
     @form_button("Change", SourceForm, icon="tune")
     def change_source(self, request: HttpRequest, source: ToolSource, **values: Any) -> None:
         """Give it another address, headers or patterns."""
-        sources.update_source(source_id=source.pk, values=values, **self._who(request))
+        sources.update_source(source_id=source.pk, values=values, **self.who(request))
 
     @confirmed(
         "Refresh", "A worker asks it for its tools now.", available=lambda source: source.is_enabled
     )
     def refresh_source(self, request: HttpRequest, source: ToolSource) -> None:
         """Ask it now."""
-        self.attempt(request, sources.ask_again, source_id=source.pk, **self._who(request))
+        self.attempt(request, sources.ask_again, source_id=source.pk, **self.who(request))
 
     @confirmed(
         "Enable", "Agents can use its tools again.", available=lambda source: not source.is_enabled
@@ -241,7 +241,7 @@ class ToolSourceAdmin(ConsoleAdmin):
     @confirmed("Delete", "Its tools and their policies go with it.")
     def delete_source(self, request: HttpRequest, source: ToolSource) -> None:
         """Remove it."""
-        self.attempt(request, sources.delete_source, source_id=source.pk, **self._who(request))
+        self.attempt(request, sources.delete_source, source_id=source.pk, **self.who(request))
 
     def _switch(self, request: HttpRequest, source: ToolSource, *, is_enabled: bool) -> None:
         self.attempt(
@@ -249,15 +249,8 @@ class ToolSourceAdmin(ConsoleAdmin):
             sources.update_source,
             source_id=source.pk,
             values={"is_enabled": is_enabled},
-            **self._who(request),
+            **self.who(request),
         )
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "organization_id": request.user.organization_id,  # type: ignore[union-attr]  # logged in
-            "actor": self.actor(request),
-            "now": clock.now(),
-        }
 
 
 @admin.register(CatalogTool)
@@ -308,7 +301,7 @@ class CatalogToolAdmin(ConsoleAdmin):
     @form_button("Change policy", PolicyForm, icon="policy")
     def change_policy(self, request: HttpRequest, tool: CatalogTool, **values: Any) -> None:
         """Decide about its calls."""
-        policies.set_policy(tool_id=tool.pk, values=values, **self._who(request))
+        policies.set_policy(tool_id=tool.pk, values=values, **self.who(request))
 
     @confirmed(
         "Enable", "Agents that name it can use it.", available=lambda tool: not tool.is_enabled
@@ -328,12 +321,5 @@ class CatalogToolAdmin(ConsoleAdmin):
             policies.set_policy,
             tool_id=tool.pk,
             values={"is_enabled": is_enabled},
-            **self._who(request),
+            **self.who(request),
         )
-
-    def _who(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "organization_id": request.user.organization_id,  # type: ignore[union-attr]  # logged in
-            "actor": self.actor(request),
-            "now": clock.now(),
-        }

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from kernel import redaction
+from kernel import clock, redaction
 from kernel.actors import Actor
 from kernel.errors import DomainError, Invalid, NotFound
 from kernel.http import idempotency, shapes
@@ -79,6 +79,14 @@ class HubViewSet(Limited, GenericViewSet[Any]):
         if self.actor.organization_id is None:
             raise Invalid(detail="The caller belongs to no organization.")
         return self.actor.organization_id
+
+    def who(self) -> dict[str, Any]:
+        """Whose rows, by whom and when: what every operation is told."""
+        return {
+            "organization_id": self.organization_id,
+            "actor": self.actor,
+            "now": clock.now(),
+        }
 
     def find_subject(self, subject_id: UUID) -> Any:
         """The object of a detail route; raises NotFound outside of the organization."""
