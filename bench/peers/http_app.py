@@ -3,9 +3,9 @@
 Does what the hub does for the two routes: checks the JWT (signature, expiry, issuer, audience),
 loads the session with its user and organization and refuses what was revoked or disabled, checks
 the role, filters by organization, orders by creation and key, counts exactly, answers with the same
-thirty fields; a POST validates, then writes the task, an audit row and an outbox row in one
-transaction. Leaves out what the hub also does: access log, metrics, request ids, doorbells,
-idempotency keys, the bounds on bodies.
+fields; a POST validates, then writes the task, an audit row and an outbox row in one transaction.
+Leaves out what the hub also does: access log, metrics, request ids, doorbells, idempotency keys,
+the bounds on bodies.
 
 `python -m bench.peers.http_app ROWS` makes the tables with ROWS tasks and prints a token.
 """
@@ -112,6 +112,11 @@ class Task(Base):
     status: Mapped[str] = mapped_column(default="pending")
     agent_id: Mapped[UUID | None]
     assigned_by: Mapped[str] = mapped_column(default="")
+    source: Mapped[str] = mapped_column(default="queue")
+    user_id: Mapped[UUID | None]
+    conversation_id: Mapped[UUID | None]
+    concurrency_key: Mapped[str] = mapped_column(default="")
+    output_schema: Mapped[dict[str, Any] | None]
     workflow_id: Mapped[UUID | None]
     parent_task_id: Mapped[UUID | None] = mapped_column(ForeignKey("task.id"))
     required_tools: Mapped[list[str]] = mapped_column(default=list)
@@ -194,6 +199,11 @@ class TaskOut(BaseModel):
     status: str
     agent_id: UUID | None
     assigned_by: str
+    source: str
+    user_id: UUID | None
+    conversation_id: UUID | None
+    concurrency_key: str
+    output_schema: dict[str, Any] | None
     workflow_id: UUID | None
     parent_task_id: UUID | None
     required_tools: list[str]
