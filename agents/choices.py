@@ -27,6 +27,8 @@ class AgentType(TextChoices):
 AGENT_TOOL: Final = "agent:"
 # How many agents may stand in a row, each called by the one before.
 MOST_DEPTH: Final = 5
+# How often the runs of one task may call agents in all, from where it last began anew.
+MOST_CALLS: Final = 100
 
 
 class ResponseFormat(TextChoices):
@@ -73,6 +75,14 @@ class ExecutionSource(TextChoices):
     SSE = "sse", "SSE"
     QUEUE = "queue", "Queue"
     AGENT = "agent", "Agent"
+    REPLAY = "replay", "Replay"
+
+
+class ReplayTools(TextChoices):
+    """Where a run that is played again has the results of its tools from."""
+
+    RECORDED = "recorded", "Recorded"
+    LIVE = "live", "Live"
 
 
 # The error kind of an execution that only holds the steps which a fork goes on from.
@@ -135,4 +145,6 @@ PERMISSIONS: Final = (
 CREATED: Final = "agentoverride-created"
 UPDATED: Final = "agentoverride-updated"
 DELETED: Final = "agentoverride-deleted"
-EVENTS: Final = tuple(EventType(name, "agent.read") for name in (CREATED, UPDATED, DELETED))
+# Seed 004 tells of each write twice: of the act, and of the row.
+ROW_EVENTS: Final = {name: f"dbevent-sys_{name}" for name in (CREATED, UPDATED, DELETED)}
+EVENTS: Final = tuple(EventType(name, "agent.read") for name in (*ROW_EVENTS, *ROW_EVENTS.values()))

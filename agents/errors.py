@@ -24,6 +24,13 @@ class ExecutionIsRunning(Conflict):
     message = "The execution is running. Wait for its end, or cancel its task."
 
 
+class NothingRecorded(Conflict):
+    """It came to no answer, or only holds the steps which a fork goes on from."""
+
+    code = "execution.nothing_recorded"
+    message = "No answer of a model is on record for this run. Choose one that has."
+
+
 class OutputNotFound(NotFound):
     """No such step in the caller's organization, or the model was given all of its output."""
 

@@ -1,15 +1,23 @@
 """Questions about agents, their versions and overrides, and their executions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import unified_diff
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Left
 
-from agents.choices import AGENT_TOOL, FORKED, STATUSES, AgentKind
+from agents.choices import (
+    AGENT_TOOL,
+    FORKED,
+    STATUSES,
+    AgentKind,
+    ExecutionSource,
+    StepKind,
+)
 from agents.errors import (
     AgentNotFound,
     AgentVersionNotFound,
@@ -23,10 +31,13 @@ from agents.models import (
     AgentOverride,
     AgentOverrideRevision,
     AgentVersion,
+    ExecutionReplay,
     ExecutionStep,
     StepOutput,
 )
 from agents.models.agent import CONFIGURATION
+from approvals.choices import ApprovalStatus
+from approvals.models import Approval
 
 PROMPT: Final = "system_prompt"
 SHOWN_CHARACTERS: Final = 10_000
@@ -53,6 +64,18 @@ def get_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
 def has_agent(organization_id: UUID, agent_id: UUID) -> bool:
     """Whether the organization has this agent."""
     return list_agents(organization_id=organization_id).filter(pk=agent_id).exists()
+
+
+def find_agents(organization_id: UUID, agent_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of the ids that are agents of the organization; a hook of `tools`' policies."""
+    rows = list_agents(organization_id=organization_id).filter(pk__in=agent_ids)
+    return frozenset(rows.order_by().values_list("pk", flat=True))
+
+
+def name_agents(organization_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, str]:
+    """What agents are called, deleted ones too; a hook of `cost`'s reports."""
+    rows = Agent.objects.filter(organization_id=organization_id, pk__in=agent_ids)
+    return dict(rows.order_by().values_list("pk", "name"))
 
 
 def find_called(*, organization_id: UUID, names: Iterable[str]) -> dict[str, Agent]:
@@ -85,10 +108,57 @@ def get_execution(*, organization_id: UUID, execution_id: UUID) -> AgentExecutio
     return found
 
 
+def get_replay(*, execution: AgentExecution) -> ExecutionReplay:
+    """What a run of source `replay` plays, with that run."""
+    replays = ExecutionReplay.objects.filter(organization_id=execution.organization_id)
+    return replays.select_related("origin__version").get(task_id__in=[execution.task_id])
+
+
 def list_children(*, organization_id: UUID, execution_id: UUID) -> QuerySet[AgentExecution]:
     """The runs of the agents that one run called, in the order in which they began."""
     rows = list_executions(organization_id=organization_id)
     return rows.filter(parent=execution_id).order_by("created_at", "pk")
+
+
+@dataclass(frozen=True, slots=True)
+class CallApproval:
+    """What people said, or have yet to say, about a call of a run; `step` is that of the call, None
+    where this run did not begin it."""
+
+    approval: Approval
+    status: ApprovalStatus
+    step: ExecutionStep | None
+
+
+def list_approvals(
+    *, execution: AgentExecution, steps: Iterable[ExecutionStep], now: datetime
+) -> list[CallApproval]:
+    """What the run's calls (in `steps`) waited for or used, and what it asked for, oldest first."""
+    asked = Approval.objects.filter(
+        organization_id=execution.organization_id, task_id__in=[execution.task_id]
+    ).exclude(call_id="")
+    found = list(asked.select_related("decided_by").order_by("created_at", "pk"))
+    if not found:
+        return []
+    root_id = _root_id(execution)
+    calls = {str(uuid5(root_id, s.call_id)): s for s in steps if s.kind == StepKind.TOOL_CALL}
+    return [
+        CallApproval(each, each.status_at(now=now), calls.get(each.call_id))
+        for each in found
+        if each.call_id in calls or each.execution_id == execution.pk
+    ]
+
+
+def _root_id(execution: AgentExecution) -> UUID:
+    """The first of the runs that go on from each other: calls are asked about under its id."""
+    runs = AgentExecution.objects.filter(
+        organization_id=execution.organization_id, task_id=execution.task_id
+    )
+    before = dict(runs.values_list("pk", "resumed_from_id"))
+    root_id: UUID = execution.pk
+    while (earlier := before.get(root_id)) is not None and earlier in before:
+        root_id = earlier
+    return root_id
 
 
 def get_output(*, organization_id: UUID, step_id: UUID) -> StepOutput:
@@ -125,7 +195,7 @@ def get_ended_run(
 
 def _ended_runs(organization_id: UUID, user_id: UUID | None) -> QuerySet[AgentExecution]:
     ended = AgentExecution.objects.filter(organization_id=organization_id, status__in=[*STATUSES])
-    rows = ended.exclude(error_kind=FORKED)
+    rows = ended.exclude(error_kind=FORKED).exclude(source=ExecutionSource.REPLAY)
     mine = rows if user_id is None else rows.filter(user_id=user_id)
     return mine.select_related("agent").order_by("-created_at", "-pk")
 
@@ -142,6 +212,17 @@ def list_versions(*, organization_id: UUID, agent_id: UUID) -> QuerySet[AgentVer
     return AgentVersion.objects.filter(organization_id=organization_id, agent_id=agent_id).order_by(
         "-number", "-pk"
     )
+
+
+def list_versions_of_run(
+    *, organization_id: UUID, execution_id: UUID
+) -> list[tuple[int, datetime]]:
+    """The 50 newest versions of the agent of a run, as number and when each was made."""
+    runs = AgentExecution.objects.filter(organization_id=organization_id, pk=execution_id)
+    rows = AgentVersion.objects.filter(
+        organization_id=organization_id, agent_id__in=runs.values("agent_id")
+    )
+    return list(rows.order_by("-number").values_list("number", "created_at")[:50])
 
 
 def get_version(*, organization_id: UUID, agent_id: UUID, number: int) -> AgentVersion:
@@ -209,6 +290,20 @@ def disabling_override() -> Subquery:
         organization_id=OuterRef("organization_id"), agent_name=OuterRef("name"), enabled=False
     )
     return Subquery(overrides.values("pk")[:1])
+
+
+def list_disabling(*, organization_id: UUID) -> QuerySet[AgentOverride]:
+    """The overrides that switch agents off, by name."""
+    rows = list_overrides(organization_id=organization_id).filter(enabled=False)
+    return rows.order_by("agent_name", "pk")
+
+
+def overriding_provider() -> Subquery:
+    """For a query of agents: the provider that an override gives each of them, or null."""
+    overrides = AgentOverride.objects.alive().filter(
+        organization_id=OuterRef("organization_id"), agent_name=OuterRef("name")
+    )
+    return Subquery(overrides.values("provider")[:1])
 
 
 def list_revisions(*, organization_id: UUID, override_id: UUID) -> QuerySet[AgentOverrideRevision]:

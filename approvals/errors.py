@@ -36,8 +36,8 @@ class OwnRequest(Forbidden):
 
     code = "approval.own_request"
     message = (
-        "You asked for this yourself. Somebody else has to decide, unless the rule of such requests"
-        " has `allow_self_approval`."
+        "You asked for this yourself, or wrote what the agent was told. Somebody else has to"
+        " decide, unless the rule of such requests has `allow_self_approval`."
     )
 
 

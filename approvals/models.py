@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
 from accounts.models import Role, TenantRow, User
@@ -107,6 +108,14 @@ class Approval(TenantRow):
     requested_by = models.CharField(max_length=128)
     requested_by_label = models.CharField(max_length=255, blank=True)
     requester_user_id = models.UUIDField(null=True, blank=True)
+    # Who else wrote what the agent was told, or let it begin again.
+    author_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, db_default=RawSQL("'{}'::uuid[]", [])
+    )
+    # As they were called when it was asked: who decides may open neither agent nor task.
+    requester_email = models.CharField(max_length=254, blank=True, default="", db_default="")
+    agent_name = models.CharField(max_length=255, blank=True, default="", db_default="")
+    task_title = models.CharField(max_length=500, blank=True, default="", db_default="")
     agent_id = models.UUIDField(null=True, blank=True)
     task_id = models.UUIDField(null=True, blank=True)
     execution_id = models.UUIDField(null=True, blank=True)
@@ -176,8 +185,9 @@ class Approval(TenantRow):
         return ApprovalStatus(self.status)
 
     def is_own(self, *, user_id: UUID) -> bool:
-        """Whether this person asked for it and so may not decide."""
-        return self.requester_user_id == user_id and not self.terms.allow_self_approval
+        """Whether this person asked for it, alone or with others, and so may not decide."""
+        has_asked = user_id in {self.requester_user_id, *self.author_ids}
+        return has_asked and not self.terms.allow_self_approval
 
 
 class Vote(TenantRow):

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
@@ -15,6 +15,9 @@ from accounts.models.rights import Grant
 from approvals.choices import DECIDE, WILDCARD, ApprovalStatus, Decision
 from approvals.errors import ApprovalNotFound, RuleNotFound
 from approvals.models import Approval, ApprovalRule, Terms, Vote
+
+_Held: TypeAlias = tuple[UUID, UUID, Grant]
+"""A person, a role of theirs, and what it grants."""
 
 ALWAYS: Final = ~Q(pk__in=[])
 MISSING: Final = object()
@@ -114,7 +117,8 @@ def for_decider(rows: QuerySet[Any], *, user: User) -> QuerySet[Any]:
         if DECIDE in permissions:
             may |= place
         named |= place & Q(rule__approver_role_id=str(role_id))
-    not_own = ~Q(requester_user_id=user.pk) | Q(rule__allow_self_approval=True)
+    own = Q(requester_user_id=user.pk) | Q(author_ids__contains=[user.pk])
+    not_own = ~own | Q(rule__allow_self_approval=True)
     voted = Vote.objects.filter(approval_id=OuterRef("pk"), user_id=user.pk)
     pending = Q(status=ApprovalStatus.PENDING, standing=ApprovalStatus.PENDING)
     return rows.filter(pending & may & named & not_own & ~Exists(voted))
@@ -131,10 +135,11 @@ def inquire(*, approval: Approval, now: datetime) -> Inquiry:
     if status != ApprovalStatus.PENDING:
         return Inquiry(approval, status, votes, frozenset(), (), 0)
     voted = {vote.user_id for vote in votes}
-    ids = frozenset(find_deciders(approval=approval) - voted)
+    may = find_deciders(approval=approval)
+    ids = frozenset(may - voted)
     people = User.objects.filter(organization_id=approval.organization_id, pk__in=ids)
     first = tuple(people.order_by("email")[:MOST_SHOWN])
-    missing = approval.terms.min_approvals - sum(v.decision == Decision.APPROVE for v in votes)
+    missing = _missing(approval, votes, may)
     return Inquiry(approval, status, votes, ids, first, missing)
 
 
@@ -143,30 +148,94 @@ def find_deciders(*, approval: Approval, user_id: UUID | None = None) -> set[UUI
 
     With `user_id` only that person is looked at. One query.
     """
-    terms = approval.terms
-    role_id = UUID(terms.approver_role_id) if terms.approver_role_id else None
+    return _deciders_of(approval, _list_held(approval.organization_id, [approval.terms], user_id))
+
+
+def explain_shortages(*, approvals: Sequence[Approval]) -> dict[UUID, str]:
+    """Of these, all pending and of one organization, those that the people who may still vote
+    cannot approve, each with a sentence that says so; two queries, or none."""
+    if not approvals:
+        return {}
+    held = _list_held(approvals[0].organization_id, [each.terms for each in approvals])
+    votes = list(Vote.objects.filter(approval__in=approvals))
+    found: dict[UUID, str] = {}
+    for approval in approvals:
+        cast = [vote for vote in votes if vote.approval_id == approval.pk]
+        may = _deciders_of(approval, held)
+        left = len(may - {vote.user_id for vote in cast})
+        missing = _missing(approval, cast, may)
+        if left < missing:
+            found[approval.pk] = _shortage(approval, left, missing)
+    return found
+
+
+def count_votes(votes: Iterable[Vote], deciders: Collection[UUID]) -> int:
+    """How many approvals count: not those of people who may not decide any more."""
+    return sum(vote.decision == Decision.APPROVE and vote.user_id in deciders for vote in votes)
+
+
+def _missing(approval: Approval, votes: Iterable[Vote], deciders: Collection[UUID]) -> int:
+    """How many approvals a pending one lacks. At least one: it is a vote that decides, also where
+    somebody may decide again whose vote did not count for a while."""
+    return max(1, approval.terms.min_approvals - count_votes(votes, deciders))
+
+
+def count_voters(*, rule: ApprovalRule) -> int:
+    """How many people may vote at most on what the rule is for, as rights and roles are now. One
+    that holds the right for one agent counts; so does whoever will ask, though they may not vote
+    unless the rule says so. One query."""
+    held = _list_held(rule.organization_id, [rule.terms])
+    reach = [(*each, {key for key, _ in each[2].scope} <= {"agent_id"}) for each in held]
+    return len(_people(rule.terms, reach))
+
+
+def _list_held(
+    organization_id: UUID, terms: Iterable[Terms], user_id: UUID | None = None
+) -> list[_Held]:
+    """The roles that matter to these terms, with their active holders."""
+    roles = [each.approver_role_id for each in terms if each.approver_role_id]
     held = RoleAssignment.objects.filter(
-        Q(role__permissions__contains=[DECIDE]) | Q(role_id=role_id),
-        organization_id=approval.organization_id,
+        Q(role__permissions__contains=[DECIDE]) | Q(role_id__in=roles),
+        organization_id=organization_id,
         user__is_active=True,
     )
     if user_id is not None:
         held = held.filter(user_id=user_id)
+    rows = held.values_list("user_id", "role_id", "role__permissions", "scope")
+    return [
+        (holder, role, Grant(frozenset(permissions), tuple(scope.items())))
+        for holder, role, permissions, scope in rows
+    ]
+
+
+def _deciders_of(approval: Approval, held: Iterable[_Held]) -> set[UUID]:
+    covered = [(*each, each[2].covers(approval.scope)) for each in held]
+    people = _people(approval.terms, covered)
+    return {person for person in people if not approval.is_own(user_id=person)}
+
+
+def _people(terms: Terms, held: Iterable[tuple[UUID, UUID, Grant, bool]]) -> set[UUID]:
+    """Who may vote by what they hold, as far as that counts."""
     may: set[UUID] = set()
     named = set(map(UUID, terms.approvers))
-    for holder, role, permissions, scope in held.values_list(
-        "user_id", "role_id", "role__permissions", "scope"
-    ):
-        grant = Grant(frozenset(permissions), tuple(scope.items()))
-        if not grant.covers(approval.scope):
-            continue
-        if DECIDE in grant.permissions:
+    for holder, role, grant, counts in held:
+        if counts and DECIDE in grant.permissions:
             may.add(holder)
-        if role == role_id:
+        if counts and str(role) == terms.approver_role_id:
             named.add(holder)
-    if terms.approvers or role_id:
-        may &= named
-    return {person for person in may if not approval.is_own(user_id=person)}
+    return may & named if terms.approvers or terms.approver_role_id else may
+
+
+def _shortage(approval: Approval, left: int, missing: int) -> str:
+    needs = "One more approval is" if missing == 1 else f"{missing} more approvals are"
+    people = {0: "nobody", 1: "only one person"}.get(left, f"only {left} people")
+    asked = approval.requester_user_id is not None or approval.author_ids
+    own = asked and not approval.terms.allow_self_approval
+    return (
+        f"{needs} needed, but {people} may vote{' (whoever asked may not)' if own else ''}. Add"
+        " people to a role that may decide about it, or end it and change the rule"
+        f" ({approval.terms.name}): that counts for what is asked afterwards."
+    )
 
 
 def list_rules(*, organization_id: UUID) -> QuerySet[ApprovalRule]:

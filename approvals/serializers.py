@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from approvals import choices
+from approvals import choices, selectors
 from approvals.choices import ApprovalStatus, Decision
 from approvals.models import Approval, ApprovalRule, Vote
 from approvals.operations.details import UNSTORABLE
@@ -78,8 +78,12 @@ class ApprovalOutput(serializers.ModelSerializer[Approval]):
             "rule",
             "requested_by",
             "requested_by_label",
+            "requester_user_id",
+            "requester_email",
             "agent_id",
+            "agent_name",
             "task_id",
+            "task_title",
             "execution_id",
             "call_id",
             "decided_by",
@@ -225,3 +229,20 @@ class ApprovalRuleOutput(serializers.ModelSerializer[ApprovalRule]):
             "updated_at",
         ]
         read_only_fields = fields
+
+
+class ApprovalRuleDetailOutput(ApprovalRuleOutput):
+    """A rule, and whether there are people for it."""
+
+    possible_voters = serializers.SerializerMethodField(
+        help_text="How many people may vote at most, as rights are now: fewer than `min_approvals`"
+        " approve nothing. Whoever asks is not one of them unless `allow_self_approval`."
+    )
+
+    class Meta(ApprovalRuleOutput.Meta):
+        fields = [*ApprovalRuleOutput.Meta.fields, "possible_voters"]
+        read_only_fields = fields
+
+    def get_possible_voters(self, rule: ApprovalRule) -> int:
+        """By whoever holds the right and is named."""
+        return selectors.count_voters(rule=rule)

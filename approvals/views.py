@@ -30,6 +30,7 @@ from approvals.serializers import (
     ApprovalDetailOutput,
     ApprovalInput,
     ApprovalOutput,
+    ApprovalRuleDetailOutput,
     ApprovalRuleInput,
     ApprovalRuleOutput,
     ApproveInput,
@@ -158,7 +159,7 @@ class RuleViewSet(HubViewSet):
             selectors.list_rules(organization_id=self.organization_id), ApprovalRuleOutput
         )
 
-    @extend_schema(request=ApprovalRuleInput, responses={201: ApprovalRuleOutput})
+    @extend_schema(request=ApprovalRuleInput, responses={201: ApprovalRuleDetailOutput})
     def create(self, request: Request) -> Response:
         """Make a rule for approvals that are opened from now on."""
         rule = rules.create_rule(
@@ -167,13 +168,14 @@ class RuleViewSet(HubViewSet):
             actor=self.actor,
             now=clock.now(),
         )
-        return Response(ApprovalRuleOutput(rule).data, status=201)
+        return Response(ApprovalRuleDetailOutput(rule).data, status=201)
 
+    @extend_schema(responses={200: ApprovalRuleDetailOutput})
     def retrieve(self, request: Request, pk: str) -> Response:
         """One rule."""
-        return Response(ApprovalRuleOutput(self.subject).data)
+        return Response(ApprovalRuleDetailOutput(self.subject).data)
 
-    @extend_schema(request=ApprovalRuleInput, responses={200: ApprovalRuleOutput})
+    @extend_schema(request=ApprovalRuleInput, responses={200: ApprovalRuleDetailOutput})
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a rule; approvals that are open keep what they began with."""
         rule = rules.update_rule(
@@ -183,7 +185,7 @@ class RuleViewSet(HubViewSet):
             actor=self.actor,
             now=clock.now(),
         )
-        return Response(ApprovalRuleOutput(rule).data)
+        return Response(ApprovalRuleDetailOutput(rule).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:

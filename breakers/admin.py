@@ -1,12 +1,15 @@
 """The console's board of circuit breakers."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
+from django.utils.html import format_html
 
+from audit.models import AuditEvent
 from breakers import choices, selectors
 from breakers.choices import Forced
 from breakers.models import CircuitBreaker
@@ -77,6 +80,8 @@ class BreakerForm(LimitsForm):
         """The name as the API takes it."""
         name: str = self.cleaned_data["name"]
         forms.RegexField(rf"^{choices.NAME}\Z").clean(name)
+        if not choices.is_name(name):
+            raise forms.ValidationError(choices.MISNAMED, code="invalid")
         return name
 
 
@@ -88,7 +93,17 @@ def _shown(breaker: CircuitBreaker) -> Shown:
 
 def _state(shown: Shown) -> str:
     words = shown.state.label + (", held" if shown.is_forced else "")
-    return display.status(shown.state, words if shown.is_counting else f"{words}, not counting")
+    badge = f"{shown.state}_held" if shown.is_forced else f"breaker_{shown.state}"
+    return display.status(badge, words if shown.is_counting else f"{words}, not counting")
+
+
+def _since(breaker: CircuitBreaker) -> str:
+    """Since when it stands so; for one that is held, by whom, too."""
+    held: AuditEvent | None = getattr(breaker, "held", None)
+    if held is not None:
+        moment = display.since(held.occurred_at, now=clock.now())
+        return format_html("{}, by {}", moment, held.actor_label or held.actor_type)
+    return display.since(_shown(breaker).standing.since, now=clock.now())
 
 
 def _failures(shown: Shown) -> str:
@@ -105,6 +120,7 @@ def _last_failure(shown: Shown) -> str:
 
 STANDING: Final = (
     column("state", _shown, _state),
+    column("since", lambda breaker: breaker, _since),
     column("failures", _shown, _failures),
     column("succeeded", _shown, _rate),
     column("last failure", _shown, _last_failure),
@@ -143,6 +159,16 @@ class BreakerAdmin(ConsoleAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list with states."""
         return Board
+
+    def read_along(self, request: HttpRequest, rows: Sequence[CircuitBreaker]) -> None:
+        """Who holds those that somebody does."""
+        forced = [row for row in rows if row.forced != Forced.NOT]
+        found = selectors.find_holders(
+            organization_id=request.user.organization_id,  # type: ignore[union-attr]  # logged in
+            breaker_ids=[row.pk for row in forced],
+        )
+        for row in forced:
+            row.held = found.get(str(row.pk))  # type: ignore[attr-defined]  # read by `_since`
 
     @list_form_button("New breaker", BreakerForm, icon="add")
     def create_breaker(self, request: HttpRequest, name: str, **limits: Any) -> None:

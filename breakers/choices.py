@@ -1,5 +1,8 @@
 """Vocabularies and limits of circuit breakers."""
 
+import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Final
 
 from django.db.models import TextChoices
@@ -32,8 +35,9 @@ class Outcome(TextChoices):
 # `provider:openai`, `host:api.example.com`: a kind, and who is called.
 NAME: Final = r"[a-z0-9][a-z0-9._:-]{0,127}"
 
-
 PROVIDER: Final = "provider:"
+HOST: Final = "host:"
+MISNAMED: Final = "Name the host alone: host:api.example.com, without scheme, port or final dot."
 
 
 def breaker_of(provider: str) -> str:
@@ -44,6 +48,23 @@ def breaker_of(provider: str) -> str:
 def provider_of(name: str) -> str:
     """The provider behind a breaker of that name; empty if it stands before something else."""
     return name.removeprefix(PROVIDER) if name.startswith(PROVIDER) else ""
+
+
+def breaker_of_host(host: str) -> str:
+    """The breaker's name before calls of a host, at whatever port; empty if no name fits it."""
+    plain = host.lower().rstrip(".")
+    with suppress(ValueError):
+        plain = str(ip_address(plain.strip("[]")))
+    is_named = ":" not in plain or plain.count(":") > 1  # one is that of a port
+    name = f"{HOST}{plain}"
+    return name if plain and is_named and re.fullmatch(NAME, name) else ""
+
+
+def is_name(name: str) -> bool:
+    """Whether a breaker can have it; hosts are named as calls name them."""
+    if name.startswith(HOST):
+        return breaker_of_host(name.removeprefix(HOST)) == name
+    return re.fullmatch(NAME, name) is not None
 
 
 FAILURE_THRESHOLD: Final = 5

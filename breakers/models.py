@@ -25,6 +25,8 @@ class CircuitBreaker(TenantRow):
         max_length=16, choices=choices.Forced.choices, default=choices.Forced.NOT, blank=True
     )
     revision = models.PositiveIntegerField(default=1)
+    # Made by a call, and no person gave it limits.
+    is_automatic = models.BooleanField(default=False, db_default=False)
     # The revision of the last reset: Redis closes and forgets when it hears of a later one.
     reset_revision = models.PositiveIntegerField(default=0)
 

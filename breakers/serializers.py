@@ -28,6 +28,12 @@ class BreakerInput(StrictInput[Any]):
     success_threshold = _limit(choices.SUCCESS_THRESHOLD, choices.MOST_CALLS)
     trial_timeout_seconds = _limit(choices.TRIAL_TIMEOUT_SECONDS, choices.MOST_SECONDS)
 
+    def validate_name(self, name: str) -> str:
+        """Hosts as calls name them."""
+        if not choices.is_name(name):
+            raise serializers.ValidationError(choices.MISNAMED, code="invalid")
+        return name
+
 
 class BreakerOutput(serializers.Serializer[Any]):
     """A breaker and how it stands. `counting` is false while the hub's Redis does not answer."""

@@ -28,7 +28,16 @@ class BudgetPeriod(TextChoices):
     TOTAL = "total", "Total"
 
 
+class BudgetSource(TextChoices):
+    """Who says how much: somebody who set the budget, or the version that an agent has now."""
+
+    PERSON = "person", "Set here"
+    VERSION = "version", "Agent's version"
+
+
 DEMO: Final = "demo"
+# What a call cost whose answer nobody got, although the provider may bill it: all that was held.
+ESTIMATED_SOURCE: Final = "estimated"
 MONEY_DIGITS: Final = 18
 MONEY_PLACES: Final = 8
 # The precision of every column of money: a hundred-millionth of a dollar.

@@ -6,7 +6,7 @@ from kernel.errors import Conflict, NotFound
 class BudgetExhausted(Conflict):
     """A hard budget has no room for the worst case of a model call.
 
-    `data`: budget_id (None: the agent's own daily limit), scope, needed_usd, left_usd (texts),
+    `data`: budget_id (None: budgets changed just now), scope, needed_usd, left_usd (texts),
     resets_at (ISO 8601, or None), is_fleeting (only other calls under way are in the way).
     """
 
@@ -36,6 +36,13 @@ class BudgetExists(Conflict):
 
     code = "budget.exists"
     message = "There is a budget for the same scope, subject and period. Change that one."
+
+
+class BudgetOfVersion(Conflict):
+    """The budget is the daily limit of an agent's version, which only a new version changes."""
+
+    code = "budget.of_version"
+    message = "This is an agent's daily limit. PATCH the agent with another daily_budget_usd."
 
 
 class PriceNotFound(NotFound):

@@ -2,12 +2,13 @@
 
 from django_filters import rest_framework as filters
 
-from cost.choices import BudgetScope
+from cost.choices import BudgetScope, BudgetSource
 
 
 class BudgetFilter(filters.FilterSet):
-    """Those of one scope or subject, and whether they count."""
+    """Those of one source, scope or subject, and whether they count."""
 
+    source = filters.ChoiceFilter(choices=BudgetSource.choices)
     scope = filters.ChoiceFilter(choices=BudgetScope.choices)
     subject_id = filters.UUIDFilter()
     is_active = filters.BooleanFilter()

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from cost import choices
-from cost.choices import BudgetPeriod, BudgetScope
+from cost.choices import BudgetPeriod, BudgetScope, BudgetSource
 from cost.models import ModelPrice
 from kernel.http.shapes import RowOutput, StrictInput
 
@@ -97,6 +97,11 @@ class BudgetOutput(serializers.Serializer[Any]):
     """A budget in its present period; sums are null where each subject has its own."""
 
     id = serializers.UUIDField(source="budget.id")
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # the wire's word
+        BudgetSource.choices,
+        source="budget.source",
+        help_text="version: an agent's daily_budget_usd, which only the agent's own changes move.",
+    )
     scope = serializers.ChoiceField(BudgetScope.choices, source="budget.scope")
     subject_id = serializers.UUIDField(source="budget.subject_id", allow_null=True)
     period = serializers.ChoiceField(BudgetPeriod.choices, source="budget.period")
@@ -210,6 +215,7 @@ class AgentShareOutput(ShareOutput):
     """Those of one agent; null: calls of none."""
 
     agent_id = serializers.UUIDField(source="key", allow_null=True)
+    agent_name = serializers.CharField(source="name", help_text="Empty for calls of none.")
 
 
 class ProviderShareOutput(ShareOutput):

@@ -1,6 +1,6 @@
 """The jobs of cost."""
 
-from cost.operations import reservations, rollup, windows
+from cost.operations import rollup, unanswered, windows
 from kernel import clock
 from kernel.jobs import job
 
@@ -12,9 +12,9 @@ def roll_usage(**_newer_arguments: object) -> None:
 
 
 @job("cost.release_abandoned", queue="housekeeping", every=60)
-def release_abandoned(**_newer_arguments: object) -> None:
-    """Give back what nobody closed."""
-    reservations.release_abandoned(now=clock.synchronise())
+def book_abandoned(**_newer_arguments: object) -> None:
+    """Count as spent what was held for calls that nobody closed."""
+    unanswered.book_abandoned(now=clock.synchronise())
 
 
 @job("cost.prune_windows", queue="housekeeping", every=3600)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cost import choices
-from cost.errors import BudgetExists, BudgetNotFound, PriceExists, PriceNotFound
+from cost.errors import BudgetExists, BudgetNotFound, BudgetOfVersion, PriceExists, PriceNotFound
 from cost.filters import BudgetFilter
 from cost.models import Budget, ModelPrice
 from cost.operations import budgets as budget_operations
@@ -145,7 +145,11 @@ class BudgetViewSet(HubViewSet):
     }
     filterset_class = BudgetFilter
     missing = BudgetNotFound
-    refusals: ClassVar = {"create": (BudgetExists,), "partial_update": (BudgetExists,)}
+    refusals: ClassVar = {
+        "create": (BudgetExists,),
+        "partial_update": (BudgetExists, BudgetOfVersion),
+        "destroy": (BudgetOfVersion,),
+    }
 
     def find_subject(self, subject_id: UUID) -> Budget:
         """One budget."""

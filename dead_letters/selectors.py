@@ -95,3 +95,16 @@ def list_groups(*, organization_id: UUID) -> Sequence[Group]:
         )
         for row in rows
     ]
+
+
+def list_newest(
+    *, organization_id: UUID, groups: Sequence[Group]
+) -> list[tuple[Group, DeadLetter]]:
+    """Each of `groups` with its letter that failed last, in one query."""
+    rows = list_letters(organization_id=organization_id).filter(
+        group__in=[each.group for each in groups]
+    )
+    newest = rows.order_by("group", "error_type", "-last_failed_at", "-pk")
+    found = {(x.group, x.error_type): x for x in newest.distinct("group", "error_type")}
+    pairs = ((each, found.get((each.group, each.error_type))) for each in groups)
+    return [(group, letter) for group, letter in pairs if letter is not None]

@@ -209,6 +209,7 @@ SPECTACULAR_SETTINGS = {
         "ReasonCode": "tasks.choices.ReasonCode",
         "RunStatus": "runs.choices.RunStatus",
         "ExecutionSource": "agents.choices.ExecutionSource",
+        "ReplayTools": "agents.choices.ReplayTools",
         "ExecutionStatus": "agents.choices.ExecutionStatus",
         "StepKind": "agents.choices.StepKind",
         "StepStatus": "agents.choices.StepStatus",

@@ -372,7 +372,7 @@ def recent_values(field: str) -> type[admin.SimpleListFilter]:
 
 
 def confirmed(
-    description: str, question: str, *, available: Available = bool
+    description: str, question: str, *, available: Available = bool, permission: str = "edit"
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponse]]:
     """A button on an object's page that asks `question` first and then posts.
 
@@ -392,7 +392,7 @@ def confirmed(
 
         act.__name__ = function.__name__
         button: Callable[..., HttpResponse] = decorators.action(
-            act, description=description, permissions=["edit"], dialog=dialog
+            act, description=description, permissions=[permission], dialog=dialog
         )
         button.available = available  # type: ignore[attr-defined]  # read by get_actions_detail
         return button

@@ -7,6 +7,7 @@ and of addresses), and a text without a run of such a length costs one pass of a
 """
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ LEAST_DIGITS: Final = 12
 _ASCII: Final = "[A-Za-z0-9]"
 _ANY: Final = r"[^\W_]"
 _SPACE: Final = re.compile(r"\s")
+_HEX: Final = re.compile("%[0-9A-F]{2}")
 # Letters that belong to an escape before a run: of `\n`, of `\u0020`, of `%20`.
 _ESCAPED: Final = {"\\": (1, 5), "%": (2,)}
 
@@ -78,7 +80,7 @@ class Hasher:
     def marks_of(self, value: str) -> list[Mark]:
         """The marks of a secret in every form in which texts have it; none if it tells nothing.
 
-        Forms are the value, as JSON and addresses escape it, and its base64.
+        Forms are the value, as JSON (once and twice), addresses and HTML escape it, and its base64.
         """
         value = value.strip()
         if not _is_telling(value) or self._mark(value) is None:
@@ -177,12 +179,20 @@ def _longest(letters: str, form: str) -> re.Match[str] | None:
 def _forms(value: str) -> list[str]:
     raw = value.encode(errors="replace")
     encoded = base64.b64encode(raw).decode().rstrip("=")
+    escaped = [_in_json(value, is_ascii=is_ascii) for is_ascii in (True, False)]
+    addresses = [quote(raw, safe=""), quote(raw)]
     forms = (
         value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(raw, safe=""),
+        *escaped,
+        *(_in_json(form, is_ascii=form.isascii()) for form in escaped),  # a text inside of JSON
+        *addresses,
+        *(_HEX.sub(lambda found: found[0].lower(), form) for form in addresses),
+        html.escape(value),
         encoded,
         encoded.translate(str.maketrans("+/", "-_")),
     )
     return list(dict.fromkeys(forms))
+
+
+def _in_json(text: str, *, is_ascii: bool) -> str:
+    return json.dumps(text, ensure_ascii=is_ascii)[1:-1]

@@ -5,7 +5,9 @@ hand over (`docs/decisions/0002`), so a run never holds one of them.
 """
 
 import asyncio
+import faulthandler
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +29,7 @@ Closing: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 # What the process's loop closes at its end: connections that are kept open.
 CLOSING: Final[list[Closing]] = []
 CLOSING_SECONDS: Final = 5
+BEATS: Final = 6
 
 _lock = threading.Lock()
 _running: "Loop | None" = None
@@ -46,6 +49,7 @@ class Loop:
             initializer=lambda: self._connections.append(connections["default"]),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._beating: Future[None] | None = None
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="hub-loop", daemon=True)
         self._thread.start()
@@ -61,6 +65,21 @@ class Loop:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
+
+    def end_when_stuck(self, *, seconds: float) -> None:
+        """End the process, with where each thread is on standard error, once the loop has not
+        turned for so long: whoever started the process starts another one.
+
+        The clock runs outside of the interpreter, whose lock may be what holds up the loop (a
+        pattern that never ends). Lines of code are written, no values.
+        """
+        # No run: nobody waits for its end when the process drains.
+        self._beating = asyncio.run_coroutine_threadsafe(self._beat(seconds), self._loop)
+
+    async def _beat(self, seconds: float) -> None:
+        while not self._ending:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+            await asyncio.sleep(seconds / BEATS)
 
     async def in_database(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -78,6 +97,8 @@ class Loop:
         done = asyncio.run_coroutine_threadsafe(self._drain(timeout), self._loop).result()
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._ending = True
+        if self._beating is not None:
+            faulthandler.cancel_dump_traceback_later()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._database.shutdown()  # the interpreter would wait for its threads anyway

@@ -11,14 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
 import httpx
@@ -67,6 +60,10 @@ class OutboundTimedOut(OutboundFailed):
     code = "outbound.timed_out"
     status = 504
     message = "The other side did not answer in time. Try again later."
+
+
+class OutboundUnusable(OutboundFailed):
+    """There is no such host, or its answer makes no sense: it is not down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +276,7 @@ class _BoundedBody:
     def __init__(self, answer: httpx.Response, max_bytes: int) -> None:
         coding = answer.headers.get("content-encoding", "identity").strip().lower()
         if coding not in {*_INFLATE, "identity", ""}:
-            raise OutboundFailed("The other side answered in an encoding that was not asked for.")
+            raise OutboundUnusable("The other side answered in an encoding that was not asked for.")
         self._answer = answer
         self._max_bytes = max_bytes
         self._body = bytearray()
@@ -293,7 +290,7 @@ class _BoundedBody:
                 # One byte more than fits tells a full body from a cut one.
                 chunk = self._inflate.decompress(chunk, room + 1)
             except zlib.error:
-                raise OutboundFailed("The other side sent a damaged compressed answer.") from None
+                raise OutboundUnusable("The other side sent a damaged compressed answer.") from None
         self._body += chunk[:room]
         self._truncated = len(chunk) > room
         return self._truncated
@@ -334,7 +331,7 @@ def _resolve(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise OutboundFailed("The host name could not be resolved. Check the address.") from None
+        raise OutboundUnusable("The host name could not be resolved. Check the address.") from None
     return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
@@ -383,7 +380,7 @@ def _outcome(error: Exception) -> OutboundFailed | OutboundRefused:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return OutboundTimedOut()
     if isinstance(error, httpx.TooManyRedirects):
-        return OutboundFailed(f"The other side redirected more than {MAX_REDIRECTS} times.")
+        return OutboundUnusable(f"The other side redirected more than {MAX_REDIRECTS} times.")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return OutboundRefused("The address is not a valid http or https URL. Check it.")
     return OutboundFailed()

@@ -109,6 +109,7 @@ class LimitAdmin(ConsoleAdmin):
     list_display: ClassVar = ("scope", NAME, *STANDING, "short_id")
     search_fields: ClassVar = ("name",)
     list_filter: ClassVar = ("scope",)
+    linked_filters: ClassVar = ("name",)
     ordering: ClassVar = ("scope", "name", "pk")
     fields: ClassVar = (
         "scope",

@@ -18,9 +18,11 @@ from runs.choices import GOES_ON, RunStatus
 from tasks.choices import AWAITED, TaskStatus
 from tasks.models import Task
 from tasks.selectors import tasks
+from tasks.selectors.reviews import shortage_of
 
 # Reasons of a failed task that mean that its time was over.
 TOO_LATE = frozenset({FailureKind.TIMEOUT, "deadline"})
+ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Outcome:
     """What a run came to, over all its attempts; `is_settled` when there is nothing to wait for.
 
     One that is not settled, or waits for a person, is an error whose `error` says how to go on:
-    the task runs all the same. `deadline` is None once a person made the run wait.
+    the task runs all the same (`goes_on`). `deadline` is None once a person made the run wait.
     """
 
     task_id: UUID
@@ -36,6 +38,7 @@ class Outcome:
     is_settled: bool
     status: RunStatus
     deadline: datetime | None
+    goes_on: bool = False
     execution_id: UUID | None = None
     output: Any = None
     error: str = ""
@@ -54,7 +57,8 @@ class Outcome:
 
 def get_named_agent(*, organization_id: UUID, name: str) -> Agent:
     """The organization's agent of that name; raises AgentNotFound."""
-    agent = agents.list_agents(organization_id=organization_id).filter(name=name).first()
+    found = agents.list_agents(organization_id=organization_id).filter(name=name)
+    agent = None if "\x00" in name else found.first()  # PostgreSQL refuses to look for a NUL
     if agent is None:
         raise AgentNotFound
     return agent
@@ -89,6 +93,7 @@ def read_outcome(*, organization_id: UUID, task_id: UUID) -> Outcome:
         is_settled=is_settled,
         status=status,
         deadline=task.deadline,
+        goes_on=task.status not in ENDED,
         output=_output(task),
         error=error,
         error_kind=kind,
@@ -111,7 +116,8 @@ def _verdict(task: Task) -> tuple[RunStatus, str, str]:
     follow = f"Follow it at /api/v1/tasks/{task.pk}."
     if task.status == TaskStatus.REVIEW:
         why = task.error or "The run waits for a person."
-        return RunStatus.ERROR, f"{why} {follow}", task.error_kind or "review"
+        told = [why, shortage_of(task=task), follow]
+        return RunStatus.ERROR, " ".join(filter(None, told)), task.error_kind or "review"
     return RunStatus.ERROR, f"The run goes on. {follow}", GOES_ON
 
 

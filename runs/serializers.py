@@ -2,38 +2,30 @@
 
 from typing import Any, Final
 
-import orjson
 from drf_spectacular.utils import extend_schema_serializer
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from rest_framework import serializers
 
+from kernel import json_schemas
 from kernel.http.shapes import StrictInput
+from kernel.json_schemas import SchemaRefused
 from runs.choices import LONGEST_SECONDS, RunStatus
 from runs.selectors import Outcome
 from tools.models import CatalogTool
 
 PROMPT_LIMIT: Final = 200_000
-SCHEMA_LIMIT: Final = 64_000
 NO_PROMPT: Final = "Send what the agent is asked."
 
 
 class OutputSchema(serializers.DictField):
-    """A JSON Schema (2020-12), at most 64 KB."""
+    """A JSON Schema (2020-12), at most 64 KB, that asks for what the hub can check."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """The schema, if it is one that stands alone."""
+        """The schema with its local references put in."""
         value: dict[str, Any] = super().to_internal_value(data)
-        text = orjson.dumps(value)
-        if len(text) > SCHEMA_LIMIT:
-            raise serializers.ValidationError("Send at most 64 KB.", code="max_length")
-        if b"\\u0000" in text:
-            raise serializers.ValidationError("Null characters are not allowed.")
         try:
-            Draft202012Validator.check_schema(value)
-        except SchemaError as error:
-            raise serializers.ValidationError(f"No JSON Schema: {error.message[:300]}") from None
-        return value
+            return json_schemas.answer(value)
+        except SchemaRefused as reason:
+            raise serializers.ValidationError(f"It cannot be used: {reason}.") from None
 
 
 class PromptInput(serializers.Serializer[Any]):

@@ -165,7 +165,8 @@ class NamedAgentViewSet(AgentHubViewSet, RunDoor):
 
     @extend_schema(request=AgentCallInput, responses={200: AgentCallOutput, 202: RunStartedOutput})
     def run(self, request: Request, agentName: str) -> Response:  # noqa: N803 - seed 004's name
-        """Run the agent and wait for its answer; a run that fails is 500."""
+        """Run the agent and wait for its answer; a run that fails is 500, and one that waits for a
+        person is 409 and goes on after the decision."""
         return self.begin(self._wanted())
 
     @extend_schema(request=AgentCallInput, responses=STREAM)
@@ -190,6 +191,10 @@ class NamedAgentViewSet(AgentHubViewSet, RunDoor):
         if outcome.status == RunStatus.SUCCESS:
             told: Any = AgentCallOutput({"success": True, "data": outcome})
             return status.HTTP_200_OK, told.data
+        if outcome.goes_on:
+            # Not 500: nothing failed, and whoever asks again would begin a second run.
+            told = {"result": "ERR", "message": outcome.error, "taskId": str(outcome.task_id)}
+            return status.HTTP_409_CONFLICT, told
         word = "cancelled" if outcome.status == RunStatus.CANCELLED else outcome.error
         return status.HTTP_500_INTERNAL_SERVER_ERROR, {"result": "ERR", "message": word}
 

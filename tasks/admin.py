@@ -20,14 +20,38 @@ from kernel.admin import (
     status_column,
     time_column,
 )
-from tasks.choices import OPEN, TaskStatus
+from kernel.admin_links import link
+from tasks.choices import OPEN, ReasonCode, TaskStatus
 from tasks.models import Task
 from tasks.operations import requests
 from tasks.selectors import tasks
+from tasks.selectors.explanations import explain_task
+from tasks.selectors.reasons import Reason
+from tasks.serializers import CONSOLE_PAGES
 
 
 def _may_retry(task: Task) -> bool:
     return task.status == TaskStatus.FAILED and task.retry_count < task.max_retries
+
+
+def _why(request: HttpRequest, task: Task) -> Mapping[str, Any] | None:
+    """What holds an open task, or what it does, each with a link to it for who may follow that."""
+    if task.status not in OPEN:
+        return None
+    found = explain_task(task=task, now=clock.now())
+    asked = [each for each in found.reasons if each.code == ReasonCode.WAITING_FOR_APPROVAL]
+    # An approval says by itself what a person can do about the task.
+    shown = asked or found.reasons
+    return {
+        "summary": found.summary,
+        "reasons": [(reason, _blocker(request, reason)) for reason in shown],
+    }
+
+
+def _blocker(request: HttpRequest, reason: Reason) -> str:
+    if reason.kind in {"task", "price"}:  # this one, and one that is not there yet
+        return ""
+    return str(link(request, CONSOLE_PAGES[reason.kind], reason.id, f"Open the {reason.kind}"))
 
 
 @admin.register(Task)
@@ -138,6 +162,7 @@ class TaskAdmin(ConsoleAdmin):
         return {
             "runs": tasks.get_timeline(organization_id=row.organization_id, task_id=row.pk),
             "is_open": row.status in OPEN,
+            "why": _why(request, row),
             "live_url": reverse("admin:tasks_task_live", args=[row.pk]),
         }
 

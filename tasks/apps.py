@@ -14,8 +14,8 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         """Let agents ask about their tasks, and wake those that wait for what others decide."""
         permissions.register(*PERMISSIONS)
-        from agents.operations import forks as agent_forks  # noqa: PLC0415 - the same
-        from agents.operations import registry  # noqa: PLC0415 - models must be loaded first
+        from agents.operations import forks as agent_forks  # noqa: PLC0415 - models must be loaded first
+        from agents.operations import overrides, registry, replays  # noqa: PLC0415 - the same
         from approvals.operations import decisions, requests  # noqa: PLC0415 - the same
         from breakers.operations import switches  # noqa: PLC0415 - models must be loaded first
         from cost.operations import budgets  # noqa: PLC0415 - the same
@@ -31,11 +31,13 @@ class TasksConfig(AppConfig):
 
         registry.WORK.append(TaskWork())
         agent_forks.BEGIN.append(forks.begin)
+        replays.BEGIN.append(forks.begin_replay)
         budgets.RAISED.append(sweeps.wake_unpaid)
+        overrides.ENABLED.append(sweeps.wake_disabled)
         rules.RAISED.append(sweeps.wake_limited)
         standings.RUNNING.append(leased.count_leased)
         switches.LET_THROUGH.append(sweeps.wake_put_off)
-        requests.TASKS.append(tasks.has_task)
+        requests.TITLES.append(tasks.title_of)
         decisions.BEFORE.append(suspensions.lock_task)
         decisions.DECIDED.append(suspensions.go_on)
         records.MOVED.append(suspensions.take_back)

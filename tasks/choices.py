@@ -70,6 +70,7 @@ class ReasonCode(TextChoices):
     RATE_LIMIT = "rate_limit", "Rate limit"
     BREAKER_OPEN = "breaker_open", "Breaker open"
     BUDGET_EXHAUSTED = "budget_exhausted", "Budget exhausted"
+    COST_UNPRICED = "cost_unpriced", "Cost unpriced"
     WAITING_FOR_APPROVAL = "waiting_for_approval", "Waiting for approval"
     DEADLINE = "deadline", "Deadline"
     WAITING_FOR_WORKER = "waiting_for_worker", "Waiting for worker"
@@ -89,6 +90,9 @@ OPEN: Final = frozenset(
 )
 # Direct runs (`runs`): their door waits for the end.
 AWAITED: Final = frozenset({ExecutionSource.REST, ExecutionSource.SSE})
+# Why a run was cancelled that somebody waited for.
+CALLER_GONE: Final = "caller_gone"
+DEADLINE: Final = "deadline"
 WAITING: Final = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED})
 
 # From each status, where a person may send a task; only the hub itself fails one that waits, when

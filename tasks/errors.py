@@ -28,7 +28,10 @@ class RetriesExhausted(Conflict):
     """Every retry that the task allows was made."""
 
     code = "task.retries_exhausted"
-    message = "The task has no retries left. Create it anew, with a higher `max_retries`."
+    message = (
+        "The task has no retries left. Have an administrator retry its dead letter, which begins"
+        " it anew, or create another task with a higher `max_retries`."
+    )
 
 
 class TaskNotFailed(Conflict):
@@ -36,6 +39,13 @@ class TaskNotFailed(Conflict):
 
     code = "task.not_failed"
     message = "The task has not failed, so it cannot begin anew."
+
+
+class TaskAwaitsApproval(Conflict):
+    """People are asked about a call of the task: their decision lets it go on, and nothing else."""
+
+    code = "task.awaits_approval"
+    message = "People are asked about a call of this task. Decide that approval, or end the task."
 
 
 class TaskFixed(Conflict):

@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from accounts.models import TenantRow
 from agents.choices import ExecutionSource
@@ -30,6 +31,8 @@ class Task(TenantRow):
     deadline = models.DateTimeField(null=True, blank=True)
     max_retries = models.PositiveSmallIntegerField(default=3)
     retry_count = models.PositiveSmallIntegerField(default=0)
+    # How often in a row it was put off and came no further.
+    postponed_count = models.PositiveIntegerField(default=0, db_default=0)
     result = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no result yet
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=64, blank=True)
@@ -62,6 +65,11 @@ class Task(TenantRow):
         db_default=ExecutionSource.QUEUE,
     )
     user_id = models.UUIDField(null=True, blank=True)
+    # Who else wrote what the agent is told, chose the agent, or let the work begin again: they
+    # asked for what it does as much as `user_id`.
+    author_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, db_default=RawSQL("'{}'::uuid[]", [])
+    )
     output_schema = models.JSONField(null=True, blank=True)
     conversation_id = models.UUIDField(null=True, blank=True)
     # What every attempt runs with, if not with the version that is current then.
@@ -153,8 +161,9 @@ class Task(TenantRow):
 
     @property
     def prompt(self) -> str:
-        """What the agent is told; an awaited run's title is the hub's words, not the caller's."""
-        if self.is_awaited:
+        """What the agent is told; the title of an awaited run, or of one that is played again, is
+        the hub's words, not the caller's."""
+        if self.is_awaited or self.source == ExecutionSource.REPLAY:
             return self.description
         parts = [self.title, self.description, self.instructions]
         return "\n\n".join(part for part in parts if part)

@@ -10,20 +10,21 @@ from kernel.http.shapes import Metadata, RowOutput
 from limits.choices import NAME_LENGTH
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
 from tasks.models import Task
-from tasks.selectors.explanations import Reason
+from tasks.selectors.reasons import Reason
 from tasks.selectors.tasks import find_next_attempt
 
 TEXT_LIMIT: Final = 200_000
 BULK_LIMIT: Final = 1000
 CONSOLE_PAGES: Final = {
-    "agent": "admin:agents_agent_change",
-    "approval": "admin:approvals_approval_change",
-    "breaker": "admin:breakers_circuitbreaker_change",
-    "budget": "admin:cost_budget_change",
-    "execution": "admin:agents_agentexecution_change",
-    "limit": "admin:limits_limitrule_change",
-    "override": "admin:agents_agentoverride_change",
-    "task": "admin:tasks_task_change",
+    "agent": "agents_agent",
+    "approval": "approvals_approval",
+    "breaker": "breakers_circuitbreaker",
+    "budget": "cost_budget",
+    "execution": "agents_agentexecution",
+    "limit": "limits_limitrule",
+    "override": "agents_agentoverride",
+    "price": "cost_modelprice",
+    "task": "tasks_task",
 }
 
 
@@ -190,11 +191,15 @@ class ReasonOutput(serializers.Serializer[Any]):
         """A path of the API."""
         if reason.kind == "breaker":
             return reverse("circuit_breaker-list")  # they have no page each
+        if reason.kind == "price":
+            return reverse("price-list")
         return reverse(f"{reason.kind}-detail", args=[reason.id])
 
     def get_console_link(self, reason: Reason) -> str:
         """A path of the console."""
-        return reverse(CONSOLE_PAGES[reason.kind], args=[reason.id])
+        if reason.kind == "price":
+            return reverse(f"admin:{CONSOLE_PAGES['price']}_changelist")
+        return reverse(f"admin:{CONSOLE_PAGES[reason.kind]}_change", args=[reason.id])
 
 
 class ExplanationOutput(serializers.Serializer[Any]):

@@ -16,6 +16,7 @@ from kernel.http.viewsets import HubViewSet
 from tasks.errors import (
     AgentFull,
     RetriesExhausted,
+    TaskAwaitsApproval,
     TaskFixed,
     TaskNotCancellable,
     TaskNotFound,
@@ -58,7 +59,14 @@ class TaskViewSet(HubViewSet):
     }
     missing = TaskNotFound
     refusals: ClassVar = {
-        "partial_update": (TransitionRefused, TaskFixed, RetriesExhausted, AgentFull, Conflict),
+        "partial_update": (
+            TransitionRefused,
+            TaskAwaitsApproval,
+            TaskFixed,
+            RetriesExhausted,
+            AgentFull,
+            Conflict,
+        ),
         "cancel": (TaskNotCancellable, Conflict),
     }
 

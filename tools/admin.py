@@ -7,9 +7,19 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from kernel import display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, recent_values, time_column
+from kernel.admin import (
+    ConsoleAdmin,
+    column,
+    confirmed,
+    exact_time,
+    names_of,
+    recent_values,
+    time_column,
+)
 from kernel.admin_forms import (
     NUMBER,
     SELECT,
@@ -24,6 +34,7 @@ from tools import choices, selectors
 from tools.choices import SideEffect, SourceKind
 from tools.models import CatalogTool, ToolSource
 from tools.operations import policies, sources
+from tools.operations.reaching import PLACEHOLDER
 
 DECLARED: Final = "declared"
 YES_NO: Final = [(DECLARED, "As declared"), ("yes", "Yes"), ("no", "No")]
@@ -162,6 +173,32 @@ def _state(source: ToolSource) -> str:
     return display.status("completed", "Answers")
 
 
+def _said(tool: CatalogTool) -> str:
+    repeated = "may be repeated" if tool.said_idempotent else "may not be repeated"
+    return f"{SideEffect(tool.said_side_effect).label}, {repeated}"
+
+
+def _headers(headers: Mapping[str, str]) -> str:
+    """Their names, and of what secrets are in them the names; values are shown nowhere."""
+    shown = []
+    for name, value in headers.items():
+        secrets = ", ".join(PLACEHOLDER.findall(value))
+        shown.append(f"{name} (secret {secrets})" if secrets else name)
+    return display.words(shown)
+
+
+def _tools_link(source_id: UUID) -> str:
+    address = reverse("admin:tools_catalogtool_changelist", query={"source": source_id})
+    return format_html('<a class="text-link" href="{}">Its tools</a>', address)
+
+
+def _rule_link(tool: CatalogTool) -> str:
+    names: Mapping[tuple[str, str], str] = getattr(tool, "names", {})
+    rule_id = tool.approval_rule_id
+    name = names.get(("approval_rule", str(rule_id)), "")
+    return display.page_link("approvals_approvalrule", rule_id, name)
+
+
 @admin.register(ToolSource)
 class ToolSourceAdmin(ConsoleAdmin):
     """Where tools come from."""
@@ -188,13 +225,14 @@ class ToolSourceAdmin(ConsoleAdmin):
         "url",
         "command",
         "server_url",
-        column("headers", lambda source: ", ".join(source.headers) or display.NOTHING),
+        column("headers", lambda source: source.headers, _headers),
         "include",
         "exclude",
         "refresh_seconds",
         "protocol",
         "last_error",
-        column("left out", lambda source: source.left_out, display.structure),
+        column("left out", lambda source: source.left_out, display.structure_block),
+        column("tools", lambda source: source.pk, _tools_link),
         exact_time("last_refreshed_at"),
         exact_time("next_refresh_at"),
         "api_link",
@@ -272,6 +310,7 @@ class CatalogToolAdmin(ConsoleAdmin):
     )
     search_fields: ClassVar = ("tool_name", "description")
     list_filter: ClassVar = (recent_values("service_name"), "is_enabled")
+    linked_filters: ClassVar = ("source",)
     ordering: ClassVar = ("tool_name", "pk")
     fields: ClassVar = (
         "tool_name",
@@ -281,13 +320,15 @@ class CatalogToolAdmin(ConsoleAdmin):
         "is_enabled",
         column("side effect", lambda tool: SideEffect(tool.effective_side_effect).label),
         column("may be repeated", lambda tool: "Yes" if tool.effective_idempotent else "No"),
+        column("its source says", _said),
         "needs_approval",
-        "approval_rule_id",
+        column("approval rule", lambda tool: tool, _rule_link),
         column("roles", lambda tool: ", ".join(tool.effective_roles) or "Anybody"),
         column("agents", lambda tool: ", ".join(map(str, tool.allowed_agents)) or "All"),
         "timeout_seconds",
         "output_limit_bytes",
         "is_stale",
+        column("waits for its source", lambda tool: "Yes" if tool.awaits_refresh else "No"),
         exact_time("last_refreshed_at"),
         "api_link",
         "whole_id",
@@ -296,7 +337,15 @@ class CatalogToolAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Those that are there."""
-        return super().get_queryset(request).filter(removed_at=None)
+        rows = super().get_queryset(request).filter(removed_at=None)
+        return rows.select_related("source").defer("source__document")
+
+    def page_context(self, request: HttpRequest, row: CatalogTool) -> Mapping[str, Any]:
+        """The rule that it names is called by its name."""
+        if row.approval_rule_id:
+            wanted = {"approval_rule": [row.approval_rule_id]}
+            row.names = names_of(request, wanted)  # type: ignore[attr-defined]  # read by `_rule_link`
+        return {}
 
     @form_button("Change policy", PolicyForm, icon="policy")
     def change_policy(self, request: HttpRequest, tool: CatalogTool, **values: Any) -> None:

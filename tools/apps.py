@@ -16,9 +16,13 @@ class ToolsConfig(AppConfig):
         """Fill the catalogues; connections end with the loop that they are on."""
         permissions.register(*PERMISSIONS)
         events.register(events.EventType("tool_source.refreshed", "tool.read"))
-        from approvals.operations import rules  # noqa: PLC0415 - models must be loaded first
+        events.register(events.EventType("tool_source.redeclared", "tool.read"))
+        from accounts.operations import bootstrap  # noqa: PLC0415 - models must be loaded first
+        from approvals.operations import rules  # noqa: PLC0415 - the same
         from tools import selectors  # noqa: PLC0415 - the same
         from tools.clients import mcp  # noqa: PLC0415 - the same
+        from tools.operations import builtins  # noqa: PLC0415 - the same
 
+        bootstrap.GIVEN.append(builtins.give)
         loop.CLOSING.append(mcp.close)
         rules.NAMED_BY.append(selectors.names_rule)

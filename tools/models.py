@@ -31,6 +31,9 @@ class ToolSource(TenantRow):
     refresh_seconds = models.PositiveIntegerField(default=choices.REFRESH_SECONDS)
     # Goes up with each change of what is above: a refresh that began before writes nothing.
     revision = models.PositiveIntegerField(default=1)
+    # That in which it was said anew where it is and what it is sent. Tools that were listed before
+    # are not called: credentials would go to where they were.
+    reached_revision = models.PositiveIntegerField(default=1, db_default=1)
 
     # When it is asked again; who asks has it until `claimed_until`.
     next_refresh_at = models.DateTimeField(null=True, blank=True)
@@ -67,7 +70,9 @@ class CatalogTool(TenantRow):
     """A tool that agents can be given, and the policy for its calls.
 
     What the source says of it (`declared_*`) holds until a person says otherwise; null in a column
-    of the policy is as declared. Without a source it is one that every hub has.
+    of the policy is as declared. Of side effect and repeating it is the strictest that the source
+    ever said, and `listed_*` what it says now, null if that is the same. Without a source it is one
+    that every hub has.
     """
 
     source = models.ForeignKey(
@@ -82,10 +87,16 @@ class CatalogTool(TenantRow):
     declared_side_effect = models.CharField(max_length=8, choices=SideEffect.choices)
     declared_idempotent = models.BooleanField(default=False)
     declared_roles = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    listed_side_effect = models.CharField(  # noqa: DJ001 - null is as declared
+        max_length=8, choices=SideEffect.choices, null=True, blank=True
+    )
+    listed_idempotent = models.BooleanField(null=True, blank=True)
+    # The source's when it listed the tool.
+    source_revision = models.PositiveIntegerField(default=1, db_default=1)
     last_refreshed_at = models.DateTimeField()
     is_stale = models.BooleanField(default=False)
     # Gone from its source. A row with a policy stays, so that what a person decided is still there
-    # when the tool is back; any other is deleted.
+    # when the tool is back; so do others for a while, for what the source has said of them.
     removed_at = models.DateTimeField(null=True, blank=True)
 
     has_policy = models.BooleanField(default=False)
@@ -122,6 +133,23 @@ class CatalogTool(TenantRow):
 
     def __str__(self) -> str:
         return self.tool_name
+
+    @property
+    def said_side_effect(self) -> str:
+        """What its source says now."""
+        return self.listed_side_effect or self.declared_side_effect
+
+    @property
+    def said_idempotent(self) -> bool:
+        """What its source says now."""
+        return (
+            self.declared_idempotent if self.listed_idempotent is None else self.listed_idempotent
+        )
+
+    @property
+    def awaits_refresh(self) -> bool:
+        """Whether its source is somewhere else, or is sent something else, since it listed it."""
+        return self.source is not None and self.source_revision < self.source.reached_revision
 
     @property
     def effective_side_effect(self) -> str:

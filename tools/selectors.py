@@ -26,6 +26,7 @@ def get_source(*, organization_id: UUID, source_id: UUID) -> ToolSource:
 def list_tools(*, organization_id: UUID) -> QuerySet[CatalogTool]:
     """The tools of the organization's catalogue by name."""
     rows = CatalogTool.objects.filter(organization_id=organization_id, removed_at=None)
+    rows = rows.select_related("source").defer("source__document")
     return rows.order_by("tool_name", "pk")
 
 

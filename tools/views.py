@@ -168,6 +168,7 @@ class ToolCatalogViewSet(AgentHubViewSet):
     filterset_class = CatalogFilter
     http_method_names = ["get"]
     permissions: ClassVar = {"list": READ, "retrieve": READ}
+    apis: ClassVar = {"list": "listToolCatalog", "retrieve": "getToolCatalogEntry"}
     missing = ToolNotFound
 
     def find_subject(self, subject_id: UUID) -> CatalogTool:

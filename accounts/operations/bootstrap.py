@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,9 @@ from kernel.actors import SYSTEM
 from kernel.errors import Invalid
 
 FIRST_ADMIN: Final = "admin@hub.example.com"
+# Called with now, in bootstrap's transaction and the platform's scope: what other apps give every
+# organization. They append themselves in `AppConfig.ready`.
+GIVEN: Final[list[Callable[[datetime], None]]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ def bootstrap(
     owner = _organization(organization, now)
     for every in people_selectors.list_organizations():
         roles.offer_permissions(organization=every, now=now)
+    for give in GIVEN:
+        give(now)
     if agent_key:
         _ensure_agent_key(owner, agent_key, now)
     user = (

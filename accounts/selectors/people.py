@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.choices import UserRole
-from accounts.models import Organization, User
+from accounts.models import ApiKey, Organization, User
 from accounts.selectors import rights
 from kernel.actors import Actor
 from kernel.errors import NotFound
@@ -67,6 +67,15 @@ def list_organizations() -> QuerySet[Organization]:
 def get_slug(*, organization_id: UUID) -> str:
     """The organization's name in addresses."""
     return Organization.objects.values_list("slug", flat=True).get(pk=organization_id)
+
+
+def find_person(*, actor: Actor) -> UUID | None:
+    """Who answers for what `actor` does: a person, or the owner of a key; None for all others."""
+    if actor.type == "user":
+        return UUID(actor.id)
+    if actor.type != "key":
+        return None
+    return ApiKey.objects.filter(pk=actor.id).values_list("user_id", flat=True).first()
 
 
 def actor_of(*, user: User, ip_address: str | None = None, request_id: str = "") -> Actor:

@@ -1,17 +1,18 @@
 """The console's page of agents, with their versions."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from agents import selectors
 from agents.admin.history import KEPT, RollBackForm, history
 from agents.models import Agent, AgentVersion
-from agents.operations import registry, versions
+from agents.operations import overrides, registry, versions
 from agents.runtime.providers import DEMO, PROVIDERS
 from kernel import clock, display
 from kernel.admin import (
@@ -21,10 +22,21 @@ from kernel.admin import (
     exact_time,
     money_column,
     recent_values,
-    status_column,
     time_column,
 )
 from kernel.admin_forms import form_button
+from kernel.admin_links import lists_of
+from preferences.choices import EDIT
+
+# What belongs to an agent, and how its list is asked for it.
+LISTS: Final = (
+    ("Tasks", "tasks_task", "agent__id__exact"),
+    ("Executions", "agents_agentexecution", "agent__id__exact"),
+    ("Approvals", "approvals_approval", "agent_id"),
+    ("Budgets", "cost_budget", "subject_id"),
+    ("Usage", "cost_usagerecord", "agent_id"),
+    ("Limits", "limits_limitrule", "name"),
+)
 
 
 class VersionForm(RollBackForm):
@@ -44,6 +56,17 @@ def _provider(version: AgentVersion | None) -> str:
     return known.label if known else version.llm_provider
 
 
+def _status(agent: Agent) -> SafeString:
+    """What an override forbids goes before what the agent is doing."""
+    if agent.disabled_by is not None:  # type: ignore[attr-defined]  # read along
+        return display.status("disabled", "Disabled")
+    return display.status(agent.status, agent.get_status_display())
+
+
+def _is_disabled(agent: Any) -> bool:
+    return agent.disabled_by is not None
+
+
 @admin.register(Agent)
 class AgentAdmin(ConsoleAdmin):
     """The registry of agents."""
@@ -54,7 +77,7 @@ class AgentAdmin(ConsoleAdmin):
     api_path = "/api/v1/agents"
     list_display: ClassVar = (
         "name",
-        status_column(),
+        column("status", lambda agent: agent, _status),
         column("provider", lambda agent: agent.current_version, _provider),
         column("model", lambda a: (a.current_version and a.current_version.llm_model) or "default"),
         "role",
@@ -69,7 +92,13 @@ class AgentAdmin(ConsoleAdmin):
     search_fields: ClassVar = ("name",)
     search_help_text = "A part of the name, or an id"
     actions: ClassVar = ("start_agents", "stop_agents")
-    actions_detail: ClassVar = ("start_agent", "stop_agent", "roll_back")
+    actions_detail: ClassVar = (
+        "start_agent",
+        "stop_agent",
+        "disable_agent",
+        "enable_agent",
+        "roll_back",
+    )
     change_form_outer_before_template = "console/agent.html"
     change_form_outer_after_template = "console/agent_versions.html"
     fields: ClassVar = (
@@ -85,17 +114,26 @@ class AgentAdmin(ConsoleAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
-        """Agents that are not deleted, with their version."""
-        return (
-            super().get_queryset(request).filter(deleted_at=None).select_related("current_version")
-        )
+        """Agents that are not deleted, with their version and what disables them."""
+        alive: QuerySet[Agent] = super().get_queryset(request).filter(deleted_at=None)
+        rows = alive.select_related("current_version")
+        return rows.annotate(disabled_by=selectors.disabling_override())
+
+    def has_steer_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the caller may override agents."""
+        return request.user.has_perm(EDIT)
 
     def page_context(self, request: HttpRequest, row: Agent) -> Mapping[str, Any]:
         """The versions, each with what it changed, and what counts instead of the newest."""
         found = selectors.list_versions(organization_id=row.organization_id, agent_id=row.pk)
         kept = [(version, version.configuration()) for version in found[: KEPT + 1]]
         override = selectors.find_override(organization_id=row.organization_id, agent_name=row.name)
-        return {"history": list(history(kept)), "override": override}
+        return {
+            "history": list(history(kept)),
+            "override": override,
+            "lists": lists_of(request, row.pk, LISTS),
+            "status": _status(row),
+        }
 
     @admin.action(description="Start selected agents", permissions=["edit"])
     def start_agents(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
@@ -122,6 +160,37 @@ class AgentAdmin(ConsoleAdmin):
     def stop_agent(self, request: HttpRequest, agent: Agent) -> None:
         """Take it offline."""
         self._each(request, registry.stop_agent, [agent])
+
+    @confirmed(
+        "Disable agent",
+        "An override lets it do nothing, whichever door it is asked through; what runs now stops"
+        " before its next turn, and its tasks wait.",
+        available=lambda agent: not _is_disabled(agent),
+        permission="steer",
+    )
+    def disable_agent(self, request: HttpRequest, agent: Agent) -> None:
+        """Let it do nothing."""
+        self._switch(request, agent, enabled=False)
+
+    @confirmed(
+        "Enable agent",
+        "The agent runs again, and takes what waits for it.",
+        available=_is_disabled,
+        permission="steer",
+    )
+    def enable_agent(self, request: HttpRequest, agent: Agent) -> None:
+        """Let it work."""
+        self._switch(request, agent, enabled=True)
+
+    def _switch(self, request: HttpRequest, agent: Agent, *, enabled: bool) -> None:
+        who = {**self.who(request), "user_id": request.user.pk, "values": {"enabled": enabled}}
+        found = selectors.find_override(
+            organization_id=agent.organization_id, agent_name=agent.name
+        )
+        if found is None:
+            self.attempt(request, overrides.create_override, agent_name=agent.name, **who)
+        else:
+            self.attempt(request, overrides.update_override, override_id=found.pk, **who)
 
     @form_button(
         "Roll back",

@@ -1,46 +1,68 @@
 """Console pages of executions."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
 from agents import selectors
-from agents.choices import ExecutionStatus
+from agents.admin import standing
+from agents.choices import ExecutionStatus, ReplayTools
+from agents.errors import OutputNotFound
 from agents.models import AgentExecution
-from agents.operations import forks
+from agents.operations import forks, replays
 from agents.operations.forks import Fork
+from agents.operations.replays import Replay
 from kernel import clock, display
 from kernel.admin import (
     ConsoleAdmin,
     column,
     exact_time,
     money_column,
-    status_column,
     time_column,
 )
-from kernel.admin_forms import NUMBER, TEXTS, DialogForm, form_button
+from kernel.admin_forms import NUMBER, SELECT, TEXTS, DialogForm, form_button
 
+OFFERED: Final = 200
+REPLAYS: Final = (
+    "A new task plays this run again, with the model's answers that are on record. No provider is"
+    " asked, and it costs nothing."
+)
 FORKS: Final = "A new task goes on after that step. Nothing up to it is done again, or paid again."
 
 
-class ForkForm(DialogForm):
+class AgainForm(DialogForm):
+    """With which version of the agent."""
+
+    unless: ClassVar[str] = ""
+    version = forms.TypedChoiceField(
+        label="Version of the agent", coerce=int, empty_value=None, required=False, widget=SELECT()
+    )
+
+    def prepare(self) -> None:
+        """The newest versions, and what counts without a choice."""
+        made: list[tuple[int, Any]] = []
+        if self.object_id is not None:
+            made = selectors.list_versions_of_run(
+                organization_id=self.request.user.organization_id, execution_id=self.object_id
+            )
+        listed = [(number, f"{number}, of {at:%Y-%m-%d %H:%M} UTC") for number, at in made]
+        self.fields["version"].choices = [("", self.unless), *listed]
+
+
+class ForkForm(AgainForm):
     """From which step, with which version, told what."""
 
+    unless = "The one that is current when it runs"
     step = forms.IntegerField(
         label="Last step that is kept", min_value=1, max_value=2**31 - 1, widget=NUMBER()
-    )
-    version = forms.IntegerField(
-        min_value=1,
-        max_value=2**31 - 1,
-        required=False,
-        help_text="Of the agent; left out, the one that is current when it runs.",
-        widget=NUMBER(),
     )
     instructions = forms.CharField(
         label="What to tell the agent in addition",
@@ -48,6 +70,50 @@ class ForkForm(DialogForm):
         max_length=50_000,
         widget=TEXTS(attrs={"rows": 3}),
     )
+    field_order: ClassVar = ["step", "version", "instructions"]
+
+    def prepare(self) -> None:
+        """The step whose button was pressed."""
+        super().prepare()
+        step = self.request.GET.get("step", "")
+        self.fields["step"].initial = int(step) if step.isdecimal() else None
+
+
+class ReplayForm(AgainForm):
+    """With which version, and with what for tools."""
+
+    unless = "That of the run"
+    tools = forms.ChoiceField(
+        label="Results of tools",
+        choices=(
+            (ReplayTools.RECORDED.value, "From the record: nothing is called"),
+            (ReplayTools.LIVE.value, "Tools are called, with all that has to be asked for"),
+        ),
+        initial=ReplayTools.RECORDED,
+        widget=SELECT(),
+    )
+
+
+class OfAgent(admin.SimpleListFilter):
+    """Runs of one agent; by the same words as links to the list."""
+
+    title = "agent"
+    parameter_name = "agent__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The agents by name."""
+        person: Any = request.user
+        agents = selectors.list_agents(organization_id=person.organization_id)
+        named = agents.order_by("name", "pk").values_list("pk", "name")[:OFFERED]
+        return [(str(pk), name) for pk, name in named]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """What the one that was chosen did."""
+        if not self.value():
+            return queryset
+        with suppress(ValueError):
+            return queryset.filter(agent_id=UUID(self.value()))
+        return queryset.none()
 
 
 @admin.register(AgentExecution)
@@ -61,16 +127,18 @@ class AgentExecutionAdmin(ConsoleAdmin):
     linked_filters: ClassVar = ("agent", "task_id")
     list_display: ClassVar = (
         "agent_name",
-        status_column(),
+        column("status", lambda run: run, standing.standing),
+        column("error", lambda run: run, standing.cause),
+        "source",
+        column("version", lambda run: run.version.number),
         column("task", lambda run: run.task_id, lambda pk: display.page_link("tasks_task", pk)),
-        "tool_calls",
         column("tokens", lambda run: f"{run.input_tokens:,} + {run.output_tokens:,}"),
         money_column(),
         column("duration", lambda run: run.duration_ms / 1000, display.duration),
         time_column("created_at", "began"),
         "short_id",
     )
-    list_filter: ClassVar = ("status", "source", "created_at")
+    list_filter: ClassVar = (OfAgent, "status", "source", "created_at")
     search_fields: ClassVar = ("agent_name",)
     search_help_text = "A part of the agent's name, or an id"
     change_form_outer_before_template = "console/execution.html"
@@ -82,7 +150,7 @@ class AgentExecutionAdmin(ConsoleAdmin):
         "whole_id",
         "api_link",
     )
-    actions_detail: ClassVar = ("fork_execution",)
+    actions_detail: ClassVar = ("fork_execution", "replay_execution")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AgentExecution]:
         """Executions with their versions."""
@@ -92,7 +160,36 @@ class AgentExecutionAdmin(ConsoleAdmin):
         """The run's steps, and the runs of the agents that it called."""
         children = selectors.list_children(organization_id=row.organization_id, execution_id=row.pk)
         steps = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
-        return {"steps": steps, "children": children}
+        played = replays.find_played(execution=row)
+        asked = selectors.list_approvals(execution=row, steps=steps, now=clock.now())
+        return {
+            "steps": steps,
+            "children": children,
+            "played": played,
+            "approvals": asked,
+            "holder": standing.holder(request, row),
+            "may_fork": row.status != ExecutionStatus.RUNNING and self.has_edit_permission(request),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages, and all of what a tool returned."""
+        output = path(
+            "outputs/<uuid:step_id>/",
+            self.admin_site.admin_view(self.output_view),
+            name="agents_agentexecution_output",
+        )
+        return [output, *super().get_urls()]
+
+    def output_view(self, request: HttpRequest, step_id: UUID) -> HttpResponse:
+        """All of it as plain text, where the model was given a part."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        person: Any = request.user
+        try:
+            found = selectors.get_output(organization_id=person.organization_id, step_id=step_id)
+        except OutputNotFound:
+            return self.back_to_list(request)
+        return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
 
     @form_button(
         "Fork",
@@ -108,6 +205,26 @@ class AgentExecutionAdmin(ConsoleAdmin):
             organization_id=person.organization_id,
             execution_id=run.pk,
             fork=Fork(**asked),
+            user_id=person.pk,
+            actor=self.actor(request),
+            now=clock.now(),
+        )
+        return self._go(request, reverse("admin:tasks_task_change", args=[task_id]))
+
+    @form_button(
+        "Replay",
+        ReplayForm,
+        question=REPLAYS,
+        icon="replay",
+        available=lambda run: run.status != ExecutionStatus.RUNNING,
+    )
+    def replay_execution(self, request: HttpRequest, run: AgentExecution, **asked: Any) -> Any:
+        """Begin the task, and lead to it."""
+        person: Any = request.user
+        task_id: UUID = replays.replay_execution(
+            organization_id=person.organization_id,
+            execution_id=run.pk,
+            replay=Replay(**asked),
             user_id=person.pk,
             actor=self.actor(request),
             now=clock.now(),

@@ -13,11 +13,12 @@ from agents import selectors
 from agents.admin.history import KEPT, RollBackForm, history
 from agents.choices import ResponseFormat
 from agents.models import Agent, AgentOverride
-from agents.operations import overrides
+from agents.operations import catalogue, overrides
 from agents.runtime.providers import PROVIDERS
 from kernel import clock, display
 from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
 from kernel.admin_forms import (
+    CHECKBOXES,
     NUMBER,
     SELECT,
     TEXT,
@@ -30,7 +31,10 @@ from kernel.admin_forms import (
 from preferences.choices import EDIT
 
 DESIGNED: Final = ("", "As designed")
-NO_TOOLS: Final = "none"
+NONE: Final = "none"
+THESE: Final = "these"
+TOOLS: Final = ((NONE, "None"), (THESE, "Only these"))
+OFFERED: Final = 200
 LIMITS: Final = {
     "max_tool_calls": "maxToolCalls",
     "timeout": "timeout",
@@ -62,39 +66,46 @@ class ValuesForm(DialogForm):
     response_format = forms.ChoiceField(
         choices=[DESIGNED, *ResponseFormat.choices], required=False, widget=SELECT()
     )
-    tools = text(
-        "Tools",
-        length=10_000,
-        required=False,
-        help_text="Names with commas between them; none: no tool.",
+    tools_are = forms.ChoiceField(
+        label="Tools", choices=(DESIGNED, *TOOLS), required=False, widget=SELECT()
     )
+    tools = forms.MultipleChoiceField(label="Only these tools", required=False, widget=CHECKBOXES())
     max_tool_calls = _number("Max tool calls", 0, 100)
     timeout = _number("Timeout (ms)", 1_000, 600_000)
     max_token_budget = _number("Max tokens of a run", 1, 2_000_000_000)
 
     def prepare(self) -> None:
-        """An override that is there says something."""
-        if self.object_id is None:
-            return
-        rows = selectors.list_overrides(organization_id=self.request.user.organization_id)
-        override = rows.filter(pk=self.object_id).first()
-        if override is None:
-            return
-        for name, value in {**override.values(), **_limits(override)}.items():
-            if name in self.fields:
-                self.fields[name].initial = value
-        if override.selected_tools is not None:
-            self.fields["tools"].initial = ", ".join(override.selected_tools) or NO_TOOLS
+        """The tools there are; an override that is there says something."""
+        organization_id = self.request.user.organization_id
+        rows = selectors.list_overrides(organization_id=organization_id)
+        override = rows.filter(pk=self.object_id).first() if self.object_id else None
+        names = {*catalogue.list_names(organization_id=organization_id)}
+        if override is not None:
+            for name, value in {**override.values(), **_limits(override)}.items():
+                if name in self.fields:
+                    self.fields[name].initial = value
+            if (selected := override.selected_tools) is not None:
+                self.fields["tools_are"].initial = THESE if selected else NONE
+                self.fields["tools"].initial = selected
+                names.update(selected)  # may be gone from the catalogue
+        self.fields["tools"].choices = [(name, name) for name in sorted(names)]
+
+    def clean(self) -> dict[str, Any]:
+        """Ticks without the word that they count are no slip to pass over."""
+        found = super().clean()
+        if found.get("tools") and found.get("tools_are") != THESE:
+            self.add_error("tools_are", "Choose “Only these”, or untick the tools.")
+        return found
 
     def values(self) -> dict[str, Any]:
         """As the operation takes them."""
         entered = super().values()
         limits = {LIMITS[name]: entered.pop(name) for name in LIMITS}
-        names = [name.strip() for name in entered.pop("tools").split(",") if name.strip()]
+        which, names = entered.pop("tools_are"), entered.pop("tools")
         shown = {name: None if value == "" else value for name, value in entered.items()}
         return {
             **shown,
-            "selected_tools": [] if names == [NO_TOOLS] else names or None,
+            "selected_tools": {NONE: [], THESE: names}.get(which),
             "guardrails": {k: v for k, v in limits.items() if v is not None} or None,
         }
 
@@ -102,8 +113,34 @@ class ValuesForm(DialogForm):
 class OverrideForm(ValuesForm):
     """A new override."""
 
-    agent_name = text("Agent", help_text="Its name; it need not be there yet.")
-    field_order: ClassVar = ["agent_name"]
+    agent_name = forms.ChoiceField(label="Agent", required=False, widget=SELECT())
+    other_name = text("Or a name that is not there yet", required=False)
+    enabled = forms.BooleanField(
+        label="Enabled: without it, the agent does nothing", required=False, initial=True
+    )
+    field_order: ClassVar = ["agent_name", "other_name", "enabled"]
+
+    def prepare(self) -> None:
+        """The agents that have no override."""
+        super().prepare()
+        organization_id = self.request.user.organization_id
+        taken = selectors.list_overrides(organization_id=organization_id).values("agent_name")
+        agents = selectors.list_agents(organization_id=organization_id)
+        names = agents.exclude(name__in=taken).order_by("name").values_list("name", flat=True)
+        self.fields["agent_name"].choices = [("", "-"), *((n, n) for n in names[:OFFERED])]
+
+    def clean(self) -> dict[str, Any]:
+        """One of both names."""
+        found = super().clean()
+        if bool(found.get("agent_name")) == bool(found.get("other_name")):
+            self.add_error("agent_name", "Choose an agent, or give a name below.")
+        return found
+
+    def values(self) -> dict[str, Any]:
+        """With the one name that there is."""
+        found = super().values()
+        other = found.pop("other_name")
+        return {**found, "agent_name": found["agent_name"] or other}
 
 
 class RevisionForm(RollBackForm):

@@ -4,6 +4,6 @@ from typing import Final
 
 from kernel.stamps import Stamps
 
-_stamps: Final = Stamps("overrides")
-read: Final = _stamps.read
-renew: Final = _stamps.renew
+STAMPS: Final = Stamps("overrides")
+read: Final = STAMPS.read
+renew: Final = STAMPS.renew

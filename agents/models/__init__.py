@@ -1,7 +1,12 @@
 """State of agents: the registry, their versions and overrides, their executions."""
 
 from agents.models.agent import Agent, AgentVersion
-from agents.models.execution import AgentExecution, ExecutionStep, StepOutput
+from agents.models.execution import (
+    AgentExecution,
+    ExecutionReplay,
+    ExecutionStep,
+    StepOutput,
+)
 from agents.models.override import AgentOverride, AgentOverrideRevision
 
 __all__ = [
@@ -10,6 +15,7 @@ __all__ = [
     "AgentOverride",
     "AgentOverrideRevision",
     "AgentVersion",
+    "ExecutionReplay",
     "ExecutionStep",
     "StepOutput",
 ]

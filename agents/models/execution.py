@@ -2,10 +2,18 @@
 
 import json
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from accounts.models import TenantRow
-from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
+from agents.choices import (
+    ExecutionSource,
+    ExecutionStatus,
+    ReplayTools,
+    StepKind,
+    StepStatus,
+)
 from agents.models.agent import Agent, AgentVersion
 from limits.choices import NAME_LENGTH
 
@@ -22,7 +30,12 @@ class AgentExecution(TenantRow):
     task_id = models.UUIDField(null=True, blank=True)
     attempt_id = models.UUIDField(null=True, blank=True, unique=True)
     user_id = models.UUIDField(null=True, blank=True)
-    # The run this one goes on from: its steps are the beginning of this one's conversation.
+    # The task's: who else asked for it.
+    author_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, db_default=RawSQL("'{}'::uuid[]", [])
+    )
+    # The run this one goes on from: its steps are the beginning of this one's conversation. What a
+    # fork goes on from has copies of them, and names the run of another task that they come from.
     resumed_from = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -48,6 +61,8 @@ class AgentExecution(TenantRow):
     output = models.TextField(blank=True)
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=64, blank=True)
+    # What the agent names and this run was not offered: a list of {name, reason}; null is none.
+    tools_left_out = models.JSONField(null=True, blank=True)
     tool_calls = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
@@ -104,6 +119,8 @@ class ExecutionStep(TenantRow):
     message = models.JSONField(null=True, blank=True)
     provider = models.CharField(max_length=32, blank=True)
     model = models.CharField(max_length=128, blank=True)
+    # Those that were to answer before it: a list of {provider, model, kind, message}; null is none.
+    skipped_models = models.JSONField(null=True, blank=True)
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=18, decimal_places=8, default=0)
@@ -136,3 +153,15 @@ class StepOutput(TenantRow):
 
     def __str__(self) -> str:
         return f"output of step {self.step_id}"
+
+
+class ExecutionReplay(TenantRow):
+    """That a task plays a run again, with the model's answers that are on record."""
+
+    # Of a higher floor, hence a plain column; all attempts at it play the same run.
+    task_id = models.UUIDField(unique=True)
+    origin = models.ForeignKey(AgentExecution, models.CASCADE, related_name="+")
+    tools = models.CharField(max_length=16, choices=ReplayTools, default=ReplayTools.RECORDED)
+
+    def __str__(self) -> str:
+        return f"replay of {self.origin_id}"

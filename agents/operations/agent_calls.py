@@ -1,14 +1,18 @@
 """An agent that another one calls as a tool: a run of its own, below that of its caller."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from django.db import transaction
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count
 
-from agents.choices import MOST_DEPTH, ExecutionSource, ExecutionStatus
+from agents.choices import MOST_CALLS, MOST_DEPTH, ExecutionSource, ExecutionStatus
 from agents.errors import AgentDisabled
 from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import effective, executions, registry, resumption
@@ -23,14 +27,22 @@ RunChild: TypeAlias = Callable[[AgentExecution], Awaitable[RunResult]]
 
 # With these the caller stops too, and the call goes on when the caller does.
 STOPS_CALLER: Final = HELD | {FailureKind.TOOL_OUTCOME_UNKNOWN}
-# Nothing wakes a task for an agent that is not its own.
+# Whoever enables the agent wakes the task; but not one that is just about to wait.
 LOOK_AGAIN_SECONDS: Final = 60.0
 TOO_DEEP: Final = (
     f"Agents may call each other {MOST_DEPTH} deep, and you are the last of them. Answer without"
     " this agent."
 )
+TOO_MANY: Final = (
+    f"The agents of one task may call others {MOST_CALLS} times in all, and they have. Answer"
+    " without this agent."
+)
 GONE: Final = "The agent was deleted. Go on without it."
 STOPPED: Final = "The agent {} is stopped. Go on without it."
+_COUNT_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_places: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, asyncio.Semaphore]]] = (
+    WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +63,8 @@ class AgentCalls:
         self._run = run
 
     async def ask(self, agent_id: UUID, context: ToolContext, prompt: str) -> str:
-        """The agent's answer, from a new run or from the one that this call had before.
+        """The agent's answer, from a new run or from the one that this call had before; a run
+        waits until its process has a place for it.
 
         Raises ToolFailed for a run that failed, or AgentDisabled; RunStopped for one that waits;
         JournalBroke for what ends the caller's run as well.
@@ -59,6 +72,13 @@ class AgentCalls:
         call = AgentCall(
             caller=self._execution, call_id=context.call_id, agent_id=agent_id, prompt=prompt
         )
+        depth = self._execution.depth + 1
+        if depth > MOST_DEPTH:
+            raise ToolFailed(TOO_DEEP)
+        async with _place(depth):
+            return await self._make(call)
+
+    async def _make(self, call: AgentCall) -> str:
         failure: RunFailure | None = None
         try:
             child = await loop.get().in_database(open_child, call=call, now=clock.now())
@@ -94,6 +114,9 @@ def open_child(*, call: AgentCall, now: datetime) -> AgentExecution:
         return last
     agent = _callable(caller, call.agent_id if last is None else last.agent_id)
     version = _version(agent, last)
+    if last is None:
+        _check_calls(caller)
+    resumed = resumption.skip_idle(execution_ids=[last.pk])[last.pk] if last else None
     executions.lock_running(caller)
     (child,) = executions.open_executions(
         openings=[
@@ -104,7 +127,8 @@ def open_child(*, call: AgentCall, now: datetime) -> AgentExecution:
                 task_id=caller.task_id,
                 attempt_id=None,
                 user_id=caller.user_id,
-                resumed_from_id=last.pk if last else None,
+                author_ids=caller.author_ids,
+                resumed_from_id=resumed,
                 source=ExecutionSource.AGENT,
                 concurrency_key=caller.concurrency_key,
                 parent=caller,
@@ -138,8 +162,6 @@ def _is_over(run: AgentExecution) -> bool:
 
 
 def _callable(caller: AgentExecution, agent_id: UUID) -> Agent:
-    if caller.depth >= MOST_DEPTH:
-        raise ToolFailed(TOO_DEEP)
     agent = (
         Agent.objects.alive()
         .filter(organization_id=caller.organization_id, pk=agent_id)
@@ -151,6 +173,35 @@ def _callable(caller: AgentExecution, agent_id: UUID) -> Agent:
     if not agent.is_active:
         raise ToolFailed(STOPPED.format(agent.name))
     return agent
+
+
+def _place(depth: int) -> asyncio.Semaphore:
+    """The process's places for called agents that stand so deep, at least one.
+
+    Each depth has its own, half as many as the one above and in all no more than there are for
+    tasks. So whoever holds one waits only for a deeper one, and the deepest call nobody.
+    """
+    places = _places.setdefault(asyncio.get_running_loop(), {})
+    if depth not in places:
+        places[depth] = asyncio.Semaphore(max(1, settings.HUB_WORKER_RUNS >> depth))
+    return places[depth]
+
+
+def _check_calls(caller: AgentExecution) -> None:
+    """Raises ToolFailed once the task's runs have called agents as often as they may. Who asks
+    next waits for the end of this transaction, so none is forgotten."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_ALONE, [f"agent_calls {caller.task_id}"])
+    runs = AgentExecution.objects.filter(
+        organization_id=caller.organization_id, task_id=caller.task_id
+    )
+    # What a person lets begin anew counts from there; a fork begins with a run of another task.
+    fresh = runs.filter(depth=0, resumed_from=None).order_by("-created_at", "-pk")
+    began = fresh.values_list("created_at", flat=True).first()
+    counted = runs if began is None else runs.filter(created_at__gte=began)
+    # One that went on after a wait has several runs.
+    if counted.aggregate(calls=Count("call_key", distinct=True))["calls"] >= MOST_CALLS:
+        raise ToolFailed(TOO_MANY)
 
 
 def _version(agent: Agent, last: AgentExecution | None) -> AgentVersion:

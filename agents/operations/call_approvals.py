@@ -1,8 +1,9 @@
 """Tool calls that people have to allow: asking them, and using what they said."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from django.db import transaction
@@ -37,12 +38,14 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Question:
     """A call of a run. `root_id` is the first of the runs that go on from each other: providers'
-    call ids are unique among these only. `is_repeat`: it began before, and may be made again."""
+    call ids are unique among these only. `definition` is that of a source's tool: what was approved
+    of another one is asked anew. `is_repeat`: it began before, and may be made again."""
 
     execution: AgentExecution
     root_id: UUID
     call: ToolCall
     rule_id: UUID | None
+    definition: str
     is_repeat: bool
 
 
@@ -57,7 +60,7 @@ def ask(*, question: Question, ordinal: int, now: datetime) -> Asked:
     execution, call = question.execution, question.call
     executions.lock_running(execution)
     action = ACTION.format(call.tool)
-    binding = selectors.binding_of(action, call.arguments)
+    binding = selectors.binding_of(action, _asked_of(question))
     approval = _find(question, binding) or _open(question, action, binding, now)
     status = approval.status_at(now=now)
     if status == ApprovalStatus.PENDING:
@@ -74,6 +77,13 @@ def ask(*, question: Question, ordinal: int, now: datetime) -> Asked:
     if not used and not question.is_repeat:
         return Asked(Verdict(refusal=USED))
     return Asked(GRANTED, executions.add_call(execution, ordinal, call, now))
+
+
+def _asked_of(question: Question) -> Mapping[str, Any]:
+    arguments = question.call.arguments
+    if not question.definition:
+        return arguments
+    return {"arguments": arguments, "definition": question.definition}
 
 
 def _find(question: Question, binding: str) -> Approval | None:
@@ -95,6 +105,7 @@ def _open(question: Question, action: str, binding: str, now: datetime) -> Appro
         binding=binding,
         requested_by=Actor(type="agent", id=agent_id, label=execution.agent_name),
         requester_user_id=execution.user_id,
+        author_ids=execution.author_ids,
         rule_id=question.rule_id,
         agent_id=execution.agent_id,
         task_id=execution.task_id,

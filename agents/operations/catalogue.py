@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 
 from agents import selectors
+from agents.choices import AGENT_TOOL
 from agents.operations.llm_settings import KEYED, key_setting
 from agents.runtime import builtin
 from agents.runtime.providers import (
@@ -21,7 +22,8 @@ from agents.runtime.providers import (
 )
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool, ToolRegistry
-from kernel import loop
+from breakers.operations import hosts
+from kernel import clock, loop
 from kernel.fingerprints import Hasher, Mark
 from kernel.outbound import OutboundPolicy
 from knowledge import selectors as knowledge
@@ -30,6 +32,7 @@ from tools import selectors as tool_rows
 from tools.operations.builtins import BUILTINS, BuiltIn
 
 TOOLS: Final = ToolRegistry()
+MOST_NAMED: Final = 500
 # Answers within the hub: no key, no breaker.
 OFFLINE: Final = DEMO
 
@@ -61,10 +64,19 @@ def missing_tools(*, organization_id: UUID, names: Iterable[str]) -> list[str]:
     return []
 
 
+def list_names(*, organization_id: UUID) -> list[str]:
+    """What agents of the organization can name as a tool, by name: at most 500 of its sources'."""
+    listed = tool_rows.list_tools(organization_id=organization_id).values_list("tool_name")
+    agents = selectors.list_agents(organization_id=organization_id).values_list("name")
+    called = (f"{AGENT_TOOL}{name}" for (name,) in agents[:MOST_NAMED])
+    return sorted({*TOOLS.names(), *(name for (name,) in listed[:MOST_NAMED]), *called})
+
+
 def builtin_tools() -> list[Tool]:
     """The tools every hub has."""
+    outbound = OutboundPolicy(allowed_networks=settings.HUB_OUTBOUND_ALLOW)
     return [
-        *builtin.builtin_tools(OutboundPolicy(allowed_networks=settings.HUB_OUTBOUND_ALLOW)),
+        *builtin.builtin_tools(outbound, partial(hosts.call_host, clock=clock.now)),
         Tool(
             name="knowledge_search",
             description=(

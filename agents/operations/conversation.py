@@ -15,18 +15,22 @@ TURNS: Final = 10  # messages come in pairs, so 20 of them (contract 004 C4)
 def history_of(execution: AgentExecution) -> tuple[Message, ...]:
     """The last runs that succeeded before this one, as prompts and answers, the oldest first.
 
-    Of the same person with the same agent. Tool calls are left out with their results.
+    Of the same person with the same agent. Tool calls are left out with their results. A fork is
+    told what the run was told that it goes on from, and belongs to no conversation itself.
     """
-    if execution.conversation_id is None:
+    run: AgentExecution | None = execution
+    while run is not None and run.conversation_id is None:
+        run = run.resumed_from
+    if run is None:
         return ()
     before = AgentExecution.objects.filter(
-        organization_id=execution.organization_id,
-        conversation_id=execution.conversation_id,
-        agent_id=execution.agent_id,
-        user_id=execution.user_id,
+        organization_id=run.organization_id,
+        conversation_id=run.conversation_id,
+        agent_id=run.agent_id,
+        user_id=run.user_id,
         status=ExecutionStatus.SUCCESS,
         attempt_id__isnull=False,
-        created_at__lt=execution.created_at,
+        created_at__lt=run.created_at,
     )
     said = before.order_by("-created_at", "-pk").values_list("input", "output")[:TURNS]
     return tuple(message for asked, told in reversed(said) for message in _pair(asked, told))

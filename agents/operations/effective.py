@@ -4,12 +4,9 @@ The one function for every door: queue, REST, SSE, chat, agent as tool (contract
 the look-up reaches the caller: an agent that may be disabled does not run.
 """
 
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,10 +17,15 @@ from agents.choices import ResponseFormat
 from agents.clients import stamps
 from agents.errors import AgentDisabled
 from agents.models import AgentOverride, AgentVersion
+from kernel.stamps import Memory
 
-# Also how late a write counts if its stamp could not be renewed.
-KEPT_SECONDS: Final = 10.0
-MOST: Final = 10_000
+# An override's names of what it limits, and those of a configuration.
+LIMITS: Final = {
+    "maxToolCalls": "max_tool_calls",
+    "timeout": "timeout_seconds",
+    "maxTokenBudget": "max_total_tokens",
+}
+_memory: Final = Memory[AgentOverride | None](stamps.STAMPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Configuration:
     max_total_tokens: int | None
     fallback_models: tuple[tuple[str, str], ...]
     override_id: UUID | None = None
+    # Limits that the override set, by their names here.
+    overridden: frozenset[str] = frozenset()
 
 
 def configuration_of(*, version: AgentVersion, agent_name: str) -> Configuration:
@@ -105,6 +109,7 @@ def _overridden(version: AgentVersion, override: AgentOverride) -> Configuration
         max_total_tokens=_either(limits.get("maxTokenBudget"), design.max_total_tokens),
         fallback_models=design.fallback_models,
         override_id=override.pk,
+        overridden=frozenset(ours for name, ours in LIMITS.items() if limits.get(name) is not None),
     )
 
 
@@ -124,34 +129,9 @@ def _model(text: str) -> tuple[str, str]:
     return provider, model
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """The override of a name (None: there is none) as read after `stamp`, at `read_at`."""
-
-    override: AgentOverride | None
-    stamp: bytes
-    read_at: float
-
-    def holds(self, stamp: bytes | None) -> bool:
-        """Whether nothing was written since, as far as one can know."""
-        return self.stamp == stamp and time.monotonic() - self.read_at < KEPT_SECONDS
-
-
-_memory: Final[OrderedDict[tuple[UUID, str], _Remembered]] = OrderedDict()
-_remembering: Final = Lock()
-
-
 def _find(organization_id: UUID, agent_name: str) -> AgentOverride | None:
-    # Before the row: whatever is written after this line changes the stamp too.
-    stamp = stamps.read(organization_id=organization_id)
-    known = _memory.get((organization_id, agent_name))
-    if known is not None and known.holds(stamp):
-        return known.override
-    override = selectors.find_override(organization_id=organization_id, agent_name=agent_name)
-    if stamp is not None:
-        with _remembering:
-            _memory[organization_id, agent_name] = _Remembered(override, stamp, time.monotonic())
-            _memory.move_to_end((organization_id, agent_name))
-            while len(_memory) > MOST:
-                _memory.popitem(last=False)
-    return override
+    return _memory.recall(
+        organization_id,
+        agent_name,
+        partial(selectors.find_override, organization_id=organization_id, agent_name=agent_name),
+    )

@@ -1,13 +1,13 @@
 """Recording what happens in a run: opened with the claim, filled as it goes, closed once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q, Sum
 
 from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
@@ -16,7 +16,8 @@ from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep, St
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from cost import operations as cost
 from cost.models import UsageRecord
-from cost.operations import reservations
+from cost.operations import unanswered
+from cost.selectors.usage import costs_of_runs
 from kernel import batches, ids
 
 CLOSED: Final = (
@@ -35,9 +36,14 @@ CLOSED: Final = (
     "finished_at",
     "updated_at",
 )
-UNUSED: Final = {"calls": 0, "input": 0, "output": 0, "cost": Decimal(0)}
+UNUSED: Final = {"calls": 0, "input": 0, "output": 0}
 NOTHING_BELOW: Final = (0, Decimal(0))
 CALLER_ENDED: Final = "caller_ended"
+MOST_LEFT_OUT: Final = 50
+# Before every step of every run: Django would spend as long to write it as the server to answer.
+_LOCK_RUNNING: Final = (
+    "SELECT FROM agents_agentexecution WHERE id = %s AND status = %s FOR NO KEY UPDATE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Opening:
     task_id: UUID | None
     attempt_id: UUID | None
     user_id: UUID | None = None
+    author_ids: Sequence[UUID] = ()
     resumed_from_id: UUID | None = None
     source: ExecutionSource = ExecutionSource.QUEUE
     conversation_id: UUID | None = None
@@ -74,6 +81,7 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
             task_id=opening.task_id,
             attempt_id=opening.attempt_id,
             user_id=opening.user_id,
+            author_ids=list(opening.author_ids),
             resumed_from_id=opening.resumed_from_id,
             conversation_id=opening.conversation_id,
             output_schema=opening.output_schema,
@@ -87,6 +95,16 @@ def open_executions(*, openings: Sequence[Opening], now: datetime) -> list[Agent
     ]
     batches.insert(opened)
     return opened
+
+
+def note_left_out(*, execution: AgentExecution, left_out: Mapping[str, str]) -> None:
+    """Keep which tools a run was not offered, with why; the first of them if they are many."""
+    shown = [
+        {"name": name[:128], "reason": reason[:500]}
+        for name, reason in list(left_out.items())[:MOST_LEFT_OUT]
+    ]
+    running = AgentExecution.objects.filter(pk=execution.pk, status=ExecutionStatus.RUNNING)
+    running.update(tools_left_out=shown)
 
 
 def record_turn(
@@ -124,6 +142,7 @@ def _record_turn(
         message=turn.message,
         provider=turn.provider,
         model=turn.model[:128],
+        skipped_models=[asdict(each) for each in turn.skipped] or None,
         input_tokens=turn.usage.input_tokens,
         output_tokens=turn.usage.output_tokens,
         cost_usd=usage.cost_usd,
@@ -156,7 +175,8 @@ def _book(execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetim
     return cost.record_usage(
         organization_id=execution.organization_id,
         provider=turn.provider,
-        model=turn.model,
+        model=turn.asked_model or turn.model,
+        answered_by=turn.model,
         usage=turn.usage,
         execution_id=execution.pk,
         ordinal=ordinal,
@@ -263,32 +283,47 @@ def close_executions(
 ) -> dict[UUID, AgentExecution]:
     """Write the ends of runs in the caller's transaction; those that were closed before are absent.
 
-    Calls, tokens and cost come from the journal, which knows each even of a run that broke. The
-    runs of agents that these called end with them.
+    Calls and tokens come from the journal, which knows each even of a run that broke. A model call
+    that was under way counts with the most that it can have cost. The runs of agents that these
+    called end with them.
     """
+    held: list[UUID] = []
+    closed = _close(endings, held, now)
+    if held:
+        unanswered.book_closed(execution_ids=held, now=now)
+    return closed
+
+
+def _close(
+    endings: Mapping[UUID, Ending], held: list[UUID], now: datetime
+) -> dict[UUID, AgentExecution]:
+    """The same, but for what was held; whose is added to `held`, also of those below."""
     running = AgentExecution.objects.select_for_update(no_key=True).filter(
         pk__in=list(endings), status=ExecutionStatus.RUNNING
     )
     closed = {execution.pk: execution for execution in running.only("agent_id").order_by("pk")}
-    below = _close_below(list(closed), now)
-    spent = _spent(list(closed))
+    below = _close_below(list(closed), held, now)
+    spent, costs = _spent(list(closed)), costs_of_runs(execution_ids=list(closed))
+    held += [pk for pk, cost in costs.items() if cost.is_held]
     for execution in closed.values():
         ending, used = endings[execution.pk], spent.get(execution.pk, UNUSED)
         execution.status = ending.status
         execution.output = ending.output
         execution.error, execution.error_kind = ending.error, ending.error_kind
         execution.held_by = ending.held_by
-        execution.tool_calls, execution.cost_usd = used["calls"], used["cost"]
+        execution.tool_calls = used["calls"]
+        execution.cost_usd = costs[execution.pk].cost_usd if execution.pk in costs else Decimal(0)
         execution.input_tokens, execution.output_tokens = used["input"], used["output"]
         execution.below_tokens, execution.below_cost_usd = below.get(execution.pk, NOTHING_BELOW)
         execution.duration_ms = ending.duration_ms
         execution.finished_at = execution.updated_at = now
     batches.update(list(closed.values()), CLOSED)
-    reservations.release_executions(list(closed))
     return closed
 
 
-def _close_below(execution_ids: Sequence[UUID], now: datetime) -> dict[UUID, tuple[int, Decimal]]:
+def _close_below(
+    execution_ids: Sequence[UUID], held: list[UUID], now: datetime
+) -> dict[UUID, tuple[int, Decimal]]:
     """Close what still runs below these locked runs; the tokens and cost below each of them."""
     children = AgentExecution.objects.filter(parent__in=execution_ids).order_by()
     found = list(children.values_list("pk", "created_at", "status"))
@@ -305,7 +340,7 @@ def _close_below(execution_ids: Sequence[UUID], now: datetime) -> dict[UUID, tup
         if status == ExecutionStatus.RUNNING
     }
     if running:
-        close_executions(endings=running, now=now)
+        _close(running, held, now)
     tokens = F("input_tokens") + F("output_tokens") + F("below_tokens")
     sums = children.values("parent_id").annotate(
         tokens=Sum(tokens), cost=Sum(F("cost_usd") + F("below_cost_usd"))
@@ -348,7 +383,6 @@ def _spent(execution_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
             calls=Count("pk", filter=Q(kind=StepKind.TOOL_CALL)),
             input=Sum("input_tokens"),
             output=Sum("output_tokens"),
-            cost=Sum("cost_usd"),
         )
     }
 
@@ -356,8 +390,7 @@ def _spent(execution_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
 def lock_running(execution: AgentExecution) -> None:
     """Raises RunWithoutLease for a closed execution: it takes no more steps, because its worker
     lost the lease or was told to stop."""
-    running = AgentExecution.objects.select_for_update(no_key=True).filter(
-        pk=execution.pk, status=ExecutionStatus.RUNNING
-    )
-    if not running.values_list("pk", flat=True):
-        raise RunWithoutLease
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_RUNNING, [execution.pk, ExecutionStatus.RUNNING])
+        if cursor.fetchone() is None:
+            raise RunWithoutLease

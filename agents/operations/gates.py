@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -22,8 +22,8 @@ from breakers.choices import Outcome, breaker_of
 from breakers.errors import BreakerOpen
 from breakers.operations import calls
 from breakers.operations.calls import Permit
-from cost.errors import BudgetExhausted
-from cost.operations import reservations
+from cost.errors import BudgetExhausted, CallUnpriced
+from cost.operations import reservations, unanswered
 from kernel import clock, loop
 from limits.choices import PATIENCE_SECONDS, LimitScope
 from limits.errors import RateReached
@@ -57,10 +57,12 @@ class TokenMeter:
         self._caller = caller
         self._used = 0
         self._limit: int | None = None
+        self._is_overridden = False
 
-    def begin(self, *, limit: int | None, used: int) -> None:
+    def begin(self, *, limit: int | None, used: int, is_overridden: bool = False) -> None:
         """Go by `limit`, None being none; `used` is what was before and the caller has counted."""
         self._limit, self._used = limit, self._used + used
+        self._is_overridden = is_overridden
 
     def add(self, tokens: int) -> None:
         """Count a turn, here and for whoever called."""
@@ -72,10 +74,24 @@ class TokenMeter:
         """Raises RunStopped once a limit is passed."""
         if self._limit is not None and self._used > self._limit:
             raise RunStopped(
-                failures.too_many_tokens_below(self._agent_name, self._limit, self._used)
+                failures.too_many_tokens_below(
+                    self._agent_name,
+                    self._limit,
+                    self._used,
+                    is_overridden=self._is_overridden,
+                )
             )
         if self._caller is not None:
             self._caller.check()
+
+
+class _Held(Enum):
+    """What becomes of a call's reservation: somebody books the call or the end of its run, it cost
+    nothing, or nobody knows what it cost."""
+
+    BOOKED = auto()
+    GIVEN_BACK = auto()
+    SPENT = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +150,30 @@ class RunGate:
         except BudgetExhausted as refusal:
             raise RunStopped(_exhausted(refusal)) from None
 
-    async def failed(self, kind: FailureKind) -> None:
-        """After a call that brought no answer: nothing of it is booked."""
+    async def failed(self, failure: RunFailure) -> None:
+        """After a call that brought no answer; unless it is known to have cost nothing, the most
+        that it can have cost is spent."""
+        kind = failure.kind
         silent = Outcome.UNKNOWN if kind in SAYS_NOTHING else Outcome.SUCCESS
         outcome = Outcome.FAILURE if kind in FAULTS else silent
-        await self._leave(outcome, is_booked=False, tokens=0)
+        held = _Held.GIVEN_BACK if failure.is_unbilled else _Held.SPENT
+        await self._leave(outcome, held, tokens=0)
 
     async def answered(self, tokens: int) -> None:
         """After a call that brought an answer; booking it settles what was reserved."""
         self._meter.add(tokens)
-        await self._leave(Outcome.SUCCESS, is_booked=True, tokens=tokens)
+        await self._leave(Outcome.SUCCESS, _Held.BOOKED, tokens=tokens)
 
     async def close(self) -> None:
-        """When the run ends: a call that was given up holds no place of a trial. What it reserved
-        goes with the end of the execution: it may have been paid for."""
+        """When the run ends: a call that was given up holds no place of a trial. If it went out,
+        what it reserved is booked with the end of the execution: it may have to be paid for."""
+        held = _Held.BOOKED
         if self._passed is None and self._asked is not None:
+            held = _Held.GIVEN_BACK
             with suppress(Exception):  # it was raised where it was asked for
                 self._passed = await asyncio.shield(self._asked)
         if self._passed is not None:
-            await asyncio.shield(self._leave(Outcome.UNKNOWN, is_booked=True))
+            await asyncio.shield(self._leave(Outcome.UNKNOWN, held))
 
     async def _ask(self, question: Callable[[], _Passed | None]) -> None:
         self._passed = None
@@ -181,6 +202,7 @@ class RunGate:
                 (LimitScope.PROVIDER, call.provider),
                 (LimitScope.KEY, run.concurrency_key),
             ],
+            labels={(LimitScope.AGENT, str(run.agent_id)): run.agent_name},
             tokens=call.input_tokens + call.output_tokens,
             patience_seconds=left,
             now=now,
@@ -209,29 +231,29 @@ class RunGate:
             organization_id=self._execution.organization_id,
             agent_id=self._execution.agent_id,
             task_id=self._execution.task_id,
+            user_id=self._execution.user_id,
             execution_id=self._execution.pk,
             ordinal=ordinal,
             provider=call.provider,
             model=call.model,
             input_tokens=call.input_tokens,
             output_tokens=call.output_tokens,
-            daily_limit_usd=Decimal(self._version.daily_budget_usd),
             now=now,
         )
 
-    async def _leave(self, outcome: Outcome, *, is_booked: bool, tokens: int | None = None) -> None:
+    async def _leave(self, outcome: Outcome, held: _Held, *, tokens: int | None = None) -> None:
         passed, self._passed, self._asked = self._passed, None, None
         if passed is not None:
-            report = partial(self._report, passed, outcome, clock.now())
-            await loop.get().in_database(report, is_booked=is_booked, tokens=tokens)
+            report = partial(self._report, passed, outcome, held, clock.now())
+            await loop.get().in_database(report, tokens=tokens)
 
     def _report(
         self,
         passed: _Passed,
         outcome: Outcome,
+        held: _Held,
         now: datetime,
         *,
-        is_booked: bool,
         tokens: int | None,
     ) -> None:
         if passed.permit is None:
@@ -240,8 +262,15 @@ class RunGate:
         calls.report(permit=passed.permit, outcome=outcome, now=now)
         if tokens is not None:
             turns.settle(turn=passed.turn, tokens=tokens, now=now)
-        if not is_booked:
-            reservations.release(execution_id=self._execution.pk, ordinal=passed.ordinal)
+        run_id, ordinal = self._execution.pk, passed.ordinal
+        if held is _Held.GIVEN_BACK:
+            reservations.release(
+                organization_id=self._execution.organization_id,
+                execution_id=run_id,
+                ordinal=ordinal,
+            )
+        elif held is _Held.SPENT:
+            unanswered.book_given_up(execution_id=run_id, ordinal=ordinal, now=now)
 
 
 def _rate_reached(refusal: RateReached) -> RunFailure:
@@ -254,6 +283,8 @@ def _rate_reached(refusal: RateReached) -> RunFailure:
 
 
 def _exhausted(refusal: BudgetExhausted) -> RunFailure:
+    if isinstance(refusal, CallUnpriced):
+        return failures.cost_unpriced(refusal.detail, seconds=LOOK_AGAIN_SECONDS)
     data: dict[str, Any] = dict(refusal.data)
     resets_at = data.get("resets_at")
     seconds = LOOK_AGAIN_SECONDS

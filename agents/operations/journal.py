@@ -1,5 +1,6 @@
 """The runtime's journal, kept in the database and shown live to whoever watches the task."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +24,13 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Background:
     """What the journal has to know of a run: the first of those it goes on from (or itself), the
-    calls of theirs that may be made again, and by whose rule calls are approved, by tool."""
+    calls of theirs that may be made again, and by tool by whose rule calls are approved, and what
+    definition of it the run goes by."""
 
     root_id: UUID
     repeats: frozenset[str] = frozenset()
     rules: Mapping[str, UUID | None] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
 
 class ExecutionJournal:
@@ -48,9 +51,9 @@ class ExecutionJournal:
         await self._gate.enter(call, self._ordinal + 1)
 
     async def model_failed(self, failure: RunFailure) -> None:
-        """Tell the provider's breaker what went wrong, and give back what was reserved."""
+        """Tell the provider's breaker what went wrong, and settle what was reserved."""
         self._live.flush()
-        await self._gate.failed(failure.kind)
+        await self._gate.failed(failure)
 
     async def text_delta(self, text: str) -> None:
         """Send the next piece of the answer to whoever watches, once no secret can be in it."""
@@ -59,8 +62,11 @@ class ExecutionJournal:
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
         self._show_text(self._live.flush())
-        await self._gate.answered(turn.usage.total_tokens)
-        await self._store(executions.record_turn, turn=turn)
+        # Neither needs the other, and each is a wait of its own.
+        await asyncio.gather(
+            self._store(executions.record_turn, turn=turn),
+            self._gate.answered(turn.usage.total_tokens),
+        )
         self._show("task.turn", ordinal=self._ordinal)
 
     async def tool_started(self, call: ToolCall) -> None:
@@ -75,6 +81,7 @@ class ExecutionJournal:
             root_id=self._background.root_id,
             call=call,
             rule_id=self._background.rules.get(call.tool),
+            definition=self._background.definitions.get(call.tool, ""),
             is_repeat=call.id in self._background.repeats,
         )
         asked: Asked = await loop.get().in_database(

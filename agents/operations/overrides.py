@@ -1,14 +1,14 @@
 """Writing overrides: what counts instead of an agent's own configuration (contract 004 C1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from agents import selectors
-from agents.choices import CREATED, DELETED, UPDATED
+from agents.choices import CREATED, DELETED, ROW_EVENTS, UPDATED
 from agents.errors import (
     OverrideChanged,
     OverrideNameTaken,
@@ -23,6 +23,17 @@ from audit import operations as audit
 from events import operations as events
 from kernel.actors import Actor
 from kernel.errors import Invalid
+
+# Called with organization, agent's name and now, in the transaction that lets the agent work again;
+# the apps whose work waits for agents append themselves in `AppConfig.ready`.
+ENABLED: Final[list[Callable[[UUID, str, datetime], None]]] = []
+
+
+PUBLISHED: Final = {
+    "max_tokens": "maxTokens",
+    "response_format": "responseFormat",
+    "selected_tools": "selectedTools",
+}
 
 
 @transaction.atomic
@@ -58,6 +69,7 @@ def create_override(
         raise
     _keep(override, actor, now)
     _tell(override, CREATED, now, sorted(values))
+    _tell_row(override, CREATED, {}, now)
     _record(override, "agent_override.create", actor, now, {"fields": sorted(values)})
     return override
 
@@ -109,8 +121,9 @@ def delete_override(
     override.save(update_fields=["deleted_at", "updated_at", "updated_by", "record_version"])
     effective.forget(organization_id=organization_id)
     if was_disabled:
-        _take_up()
+        _take_up(override, now)
     _tell(override, DELETED, now, [])
+    _tell_row(override, DELETED, {}, now)
     _record(override, "agent_override.delete", actor, now, {})
     return override
 
@@ -171,14 +184,16 @@ def _write(
     user_id: UUID,
     now: datetime,
 ) -> AgentOverrideRevision:
+    before = {name: getattr(override, name) for name in changed}
     for name, value in changed.items():
         setattr(override, name, value)
     override.record_version += 1
     override.updated_by, override.updated_at = user_id, now
     override.save(update_fields=[*changed, "record_version", "updated_by", "updated_at"])
     if changed.get("enabled"):
-        _take_up()
+        _take_up(override, now)
     _tell(override, UPDATED, now, sorted(changed))
+    _tell_row(override, UPDATED, before, now)
     return _keep(override, actor, now)
 
 
@@ -195,8 +210,10 @@ def _keep(override: AgentOverride, actor: Actor, now: datetime) -> AgentOverride
     )
 
 
-def _take_up() -> None:
-    """The agent works again: what waited for it may be claimed."""
+def _take_up(override: AgentOverride, now: datetime) -> None:
+    """The agent works again: what waited for it may be claimed, what called it may go on."""
+    for hook in ENABLED:
+        hook(override.organization_id, override.agent_name, now)
     for work in registry.WORK:
         work.take_up()
 
@@ -220,6 +237,39 @@ def _tell(override: AgentOverride, type_: str, now: datetime, fields: list[str])
         },
         now=now,
     )
+
+
+def _tell_row(
+    override: AgentOverride, type_: str, before: Mapping[str, Any], now: datetime
+) -> None:
+    """The row in seed 004's words; of a change also what it was `before`."""
+    now_so = _published(override.values())
+    row = {
+        "id": override.pk,
+        "agentName": override.agent_name,
+        **now_so,
+        "recordVersion": override.record_version,
+        "updatedBy": override.updated_by,
+        "isActive": override.deleted_at is None,
+    }
+    data: dict[str, Any] = {"sys_agentOverride": row}
+    if before:
+        old = _published(before)
+        data["old_sys_agentOverride"] = {
+            **row,
+            **old,
+            "recordVersion": override.record_version - 1,
+        }
+        data["oldDataValues"] = old
+        data["newDataValues"] = {name: now_so[name] for name in old}
+    events.publish(
+        organization_id=override.organization_id, type=ROW_EVENTS[type_], data=data, now=now
+    )
+
+
+def _published(values: Mapping[str, Any]) -> dict[str, Any]:
+    """By seed 004's names, but for prompts: events hold none, like the audit trail."""
+    return {PUBLISHED.get(k, k): value for k, value in values.items() if k != "system_prompt"}
 
 
 def _record(

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from threading import Lock
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from agents import selectors
-from agents.choices import AgentStatus, AgentType
+from agents.choices import AGENT_TOOL, AgentStatus, AgentType
 from agents.errors import (
     AgentHasRunningTasks,
     AgentIsOverridden,
@@ -22,6 +23,7 @@ from agents.models.agent import CONFIGURATION
 from agents.operations import catalogue
 from agents.runtime.providers import PROVIDERS
 from audit import operations as audit
+from cost.operations import budgets
 from events import operations as events
 from kernel.actors import Actor
 from kernel.errors import Invalid
@@ -56,14 +58,14 @@ def create_agent(
     Raises AgentNameTaken, or Invalid for an unknown provider or tool.
     """
     configuration = _configuration(values, organization_id)
-    _check(configuration, organization_id)
+    _check(configuration, organization_id, own_name=values["name"])
     agent = Agent(
         organization_id=organization_id,
         agent_type=AgentType.DESIGN if actor.type == "system" else AgentType.DYNAMIC,
         **{k: v for k, v in values.items() if k not in CONFIGURATION},
     )
     _write_named(agent, force_insert=True)
-    add_version(agent, configuration, actor)
+    add_version(agent, configuration, actor, now)
     _record(agent, "agent.create", actor, now, {"name": agent.name})
     return agent
 
@@ -88,7 +90,7 @@ def update_agent(
     changed = {k: v for k, v in asked.items() if getattr(version, k) != v}
     if changed:
         _check(changed, organization_id)
-        add_version(agent, {**version.configuration(), **changed}, actor)
+        add_version(agent, {**version.configuration(), **changed}, actor, now)
     plain = {k: v for k, v in values.items() if k not in CONFIGURATION and getattr(agent, k) != v}
     for name, value in plain.items():
         setattr(agent, name, value)
@@ -139,6 +141,7 @@ def delete_agent(*, organization_id: UUID, agent_id: UUID, actor: Actor, now: da
     agent.deleted_at = agent.updated_at = now
     agent.is_active, agent.status = False, AgentStatus.OFFLINE
     agent.save(update_fields=["deleted_at", "updated_at", "is_active", "status"])
+    _limit(agent, Decimal(0), actor, now)
     _record(agent, "agent.delete", actor, now, {"name": agent.name})
 
 
@@ -159,8 +162,11 @@ def lock_agent(*, organization_id: UUID, agent_id: UUID) -> Agent:
     return agent
 
 
-def add_version(agent: Agent, configuration: Mapping[str, Any], actor: Actor) -> None:
-    """Give a locked agent its next version, in the caller's transaction."""
+def add_version(
+    agent: Agent, configuration: Mapping[str, Any], actor: Actor, now: datetime
+) -> None:
+    """Give a locked agent its next version, and with it its daily budget, in the caller's
+    transaction."""
     last = agent.current_version.number if agent.current_version else 0
     agent.current_version = AgentVersion.objects.create(
         organization_id=agent.organization_id,
@@ -170,6 +176,7 @@ def add_version(agent: Agent, configuration: Mapping[str, Any], actor: Actor) ->
         **configuration,
     )
     agent.save(update_fields=["current_version"])
+    _limit(agent, agent.current_version.daily_budget_usd, actor, now)
 
 
 def version_of(agent: Agent) -> AgentVersion:
@@ -219,6 +226,16 @@ def _set_activity(agent: Agent, *, is_active: bool, status: AgentStatus, now: da
     )
 
 
+def _limit(agent: Agent, daily_limit_usd: Decimal, actor: Actor, now: datetime) -> None:
+    budgets.limit_agent(
+        organization_id=agent.organization_id,
+        agent_id=agent.pk,
+        daily_limit_usd=daily_limit_usd,
+        actor=actor,
+        now=now,
+    )
+
+
 def _check_name(agent: Agent, name: str) -> None:
     """Else whoever may change an agent could take it out of an administrator's override."""
     found = name != agent.name and selectors.find_override(
@@ -236,18 +253,21 @@ def _configuration(values: Mapping[str, Any], organization_id: UUID) -> dict[str
     return asked
 
 
-def _check(configuration: Mapping[str, Any], organization_id: UUID) -> None:
+def _check(configuration: Mapping[str, Any], organization_id: UUID, *, own_name: str = "") -> None:
+    """Raises Invalid; `own_name` is that of an agent to be, which may call itself."""
     provider = configuration.get("llm_provider")
     if provider is not None and provider not in PROVIDERS:
         raise Invalid.field(
             "llm_provider", f"Unknown provider. Choose one of: {', '.join(PROVIDERS)}."
         )
-    names = configuration.get("enabled_tools", ())
+    own = f"{AGENT_TOOL}{own_name}"
+    names = [name for name in configuration.get("enabled_tools", ()) if name != own]
     if missing := catalogue.missing_tools(organization_id=organization_id, names=names):
         raise Invalid.field(
             "enabled_tools",
             f"Not in the tool catalogue: {', '.join(missing)}."
-            f" Known tools: {', '.join(catalogue.TOOLS.names())}.",
+            " GET /api/v1/tools lists the tools of the hub and of its sources; agent:<name> is an"
+            " agent of this organization.",
         )
     for each in configuration.get("fallback_models", ()):
         provider, _, model = each.partition(":")

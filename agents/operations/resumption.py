@@ -1,12 +1,13 @@
 """Going on with a run that was cut off: its log, and the calls whose outcome nobody knows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from agents.choices import ExecutionStatus, StepKind, StepStatus
 from agents.models import AgentExecution, ExecutionStep
@@ -39,9 +40,7 @@ def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -
     idempotent (architecture §5), as `may_repeat` says by its name; the others are `unknown`.
     """
     chain = _chain(execution)
-    written: dict[UUID, list[ExecutionStep]] = {run.pk: [] for run in chain}
-    for step in ExecutionStep.objects.filter(execution__in=chain).order_by("ordinal", "pk"):
-        written[step.execution_id].append(step)
+    written = _written(chain)
     steps = [step for run in chain for step in _usable(run, written[run.pk])]
     answered = {step.call_id for step in steps if _is_call(step) and _is_over(step)}
     open_calls = [s for s in steps if _is_call(s) and s.call_id not in answered]
@@ -54,6 +53,14 @@ def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -
         tokens=sum(step.input_tokens + step.output_tokens for step in steps)
         + sum(run.below_tokens for run in chain),
     )
+
+
+def recorded_steps(*, execution: AgentExecution) -> list[ExecutionStep]:
+    """All steps of a run that is over, in order, after those of the runs that it went on from; also
+    the answer that was the reason why it failed."""
+    *before, last = _chain(execution)
+    written = _written([*before, last])
+    return [step for run in before for step in _usable(run, written[run.pk])] + written[last.pk]
 
 
 def root_of(execution: AgentExecution) -> UUID:
@@ -95,20 +102,48 @@ def allow_on(*, execution_id: UUID, now: datetime) -> int:
     return allowed + sum(allow_on(execution_id=run.pk, now=now) for run in called.values())
 
 
+def skip_idle(*, execution_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """From which run each of these, all over, goes on: itself, or the one before it if it had to
+    wait before its first step. So a wait of many attempts makes no longer chain."""
+    runs = AgentExecution.objects.filter(pk__in=execution_ids, error_kind__in=HELD)
+    steps = ExecutionStep.objects.filter(execution=OuterRef("pk"))
+    idle = runs.filter(~Exists(steps)).values_list("pk", "resumed_from_id")
+    return {**{pk: pk for pk in execution_ids}, **dict(idle)}
+
+
+# By the key of each run: what else the task has, and how often it waited, costs nothing.
+_CHAIN: Final = """
+WITH RECURSIVE chain AS (
+    SELECT id, resumed_from_id, status, error_kind, below_tokens, task_id, 1 AS place
+    FROM agents_agentexecution
+    WHERE id = %(last)s AND organization_id = %(organization)s
+    AND task_id IS NOT DISTINCT FROM %(task)s
+    UNION ALL
+    SELECT run.id, run.resumed_from_id, run.status, run.error_kind, run.below_tokens, run.task_id,
+        chain.place + 1
+    FROM agents_agentexecution AS run JOIN chain ON run.id = chain.resumed_from_id
+    WHERE run.task_id IS NOT DISTINCT FROM chain.task_id
+)
+SELECT id, resumed_from_id, status, error_kind, below_tokens FROM chain ORDER BY place DESC
+"""
+
+
 def _chain(execution: AgentExecution) -> list[AgentExecution]:
     """The runs before `execution`, first to last, and itself if it is over; one query."""
-    runs = {
-        run.pk: run
-        for run in AgentExecution.objects.filter(
-            organization_id=execution.organization_id, task_id=execution.task_id
-        ).only("resumed_from", "status", "error_kind", "below_tokens")
+    asked = {
+        "last": execution.resumed_from_id,
+        "organization": execution.organization_id,
+        "task": execution.task_id,
     }
-    chain = [] if execution.status == ExecutionStatus.RUNNING else [execution]
-    before = execution.resumed_from_id
-    while before is not None and before in runs:
-        chain.append(runs[before])
-        before = runs[before].resumed_from_id
-    return chain[::-1]
+    chain = list(AgentExecution.objects.raw(_CHAIN, asked))
+    return chain if execution.status == ExecutionStatus.RUNNING else [*chain, execution]
+
+
+def _written(chain: Sequence[AgentExecution]) -> dict[UUID, list[ExecutionStep]]:
+    written: dict[UUID, list[ExecutionStep]] = {run.pk: [] for run in chain}
+    for step in ExecutionStep.objects.filter(execution__in=chain).order_by("ordinal", "pk"):
+        written[step.execution_id].append(step)
+    return written
 
 
 def _usable(run: AgentExecution, steps: list[ExecutionStep]) -> list[ExecutionStep]:

@@ -10,14 +10,26 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from agents.choices import ExecutionSource
 from agents.errors import AgentDisabled
 from agents.models import AgentExecution, AgentVersion, ExecutionStep
-from agents.operations import catalogue, conversation, effective, resumption, run_tools
+from agents.operations import (
+    catalogue,
+    conversation,
+    effective,
+    executions,
+    playing,
+    recordings,
+    resumption,
+    run_tools,
+)
 from agents.operations.agent_calls import AgentCalls
 from agents.operations.effective import Configuration
 from agents.operations.gates import RunGate, TokenMeter
 from agents.operations.journal import Background, ExecutionJournal
 from agents.operations.llm_settings import key_setting
+from agents.operations.playing import ReplayGate, ReplayJournal, Stage
+from agents.operations.recordings import Recording
 from agents.operations.resumption import Past
 from agents.operations.run_tools import AskAgent, RunTools
 from agents.runtime import engine, failures
@@ -87,8 +99,14 @@ async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds
     if found.past is not None and found.past.unknown:
         return _failed(_outcome_unknown(found.past))
     seconds = _seconds(found.configuration, bounds.deadline)
+    if found.recording is not None:
+        return await _play(execution, version, found, found.recording, seconds)
     used = found.past.tokens if found.past else 0
-    meter.begin(limit=found.configuration.max_total_tokens, used=used)
+    meter.begin(
+        limit=found.configuration.max_total_tokens,
+        used=used,
+        is_overridden="max_total_tokens" in found.configuration.overridden,
+    )
     gate = RunGate(execution, version, meter, ends_at=clock.now() + timedelta(seconds=seconds))
     try:
         return await engine.run(
@@ -104,11 +122,29 @@ async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds
         await gate.close()
 
 
+async def _play(
+    execution: AgentExecution,
+    version: AgentVersion,
+    found: "_Preparation",
+    recording: Recording,
+    seconds: float,
+) -> RunResult:
+    tools = found.tools.tools
+    journal = ReplayJournal(
+        execution,
+        ReplayGate(execution, version, recording),
+        _background(execution, found),
+        Live(found.redactor),
+        Stage(recording, tools),
+    )
+    return await playing.play(_spec_of(execution, found, seconds), tools=tools, journal=journal)
+
+
 @dataclass(frozen=True, slots=True)
 class _Preparation:
     """What a run goes by: `models` are its own and those to fall back on, `keys` the
     organization's own by provider, `past` what it goes on from, `history` what was said before,
-    `redactor` what takes secrets out of what it says."""
+    `redactor` what takes secrets out of what it says, and `recording` what it plays again."""
 
     configuration: Configuration
     models: tuple[tuple[str, str], ...]
@@ -117,6 +153,7 @@ class _Preparation:
     history: tuple[Message, ...]
     redactor: Redactor
     keys: Mapping[str, str] = field(repr=False)
+    recording: Recording | None = None
 
 
 def _prepare(
@@ -126,22 +163,41 @@ def _prepare(
 
     Raises AgentDisabled and SecretUnreadable.
     """
+    recording = None
+    if execution.source == ExecutionSource.REPLAY:
+        recording = recordings.read(execution=execution)
     configuration = effective.configuration_of(version=version, agent_name=execution.agent_name)
-    asked = [(configuration.provider, configuration.model), *configuration.fallback_models]
-    models, keys = _reach(execution.organization_id, asked)
+    models, keys = _models_of(execution, configuration, recording)
     tools = run_tools.read_tools(
         version=version,
         names=configuration.tools,
-        user_id=execution.user_id,
+        user_id=recording.user_id if recording else execution.user_id,
+        author_ids=recording.author_ids if recording else execution.author_ids,
         ask=ask,
         is_inside=is_inside,
     )
+    if tools.left_out:
+        executions.note_left_out(execution=execution, left_out=tools.left_out)
+    if recording is not None:
+        tools = recording.tools(tools)
     past = None
     if execution.resumed_from_id is not None:
         past = resumption.read_past(execution=execution, may_repeat=tools.may_repeat)
     history = conversation.history_of(execution)
     redactor = redaction.load(execution.organization_id)
-    return _Preparation(configuration, models, tools, past, history, redactor, keys)
+    return _Preparation(
+        configuration, models, tools, past, history, redactor, keys, recording=recording
+    )
+
+
+def _models_of(
+    execution: AgentExecution, configuration: Configuration, recording: Recording | None
+) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+    """What is asked, and under whose keys; what is played again asks nobody."""
+    if recording is not None:
+        return ((recording.provider, ""),), {}
+    asked = [(configuration.provider, configuration.model), *configuration.fallback_models]
+    return _reach(execution.organization_id, asked)
 
 
 def _reach(
@@ -189,6 +245,7 @@ def _spec_of(execution: AgentExecution, found: _Preparation, seconds: float) -> 
             max_tool_calls=configuration.max_tool_calls,
             timeout_seconds=seconds,
             max_total_tokens=configuration.max_total_tokens,
+            overridden=_overridden(configuration, seconds),
         ),
         context=ToolContext(
             organization_id=execution.organization_id,
@@ -202,6 +259,12 @@ def _spec_of(execution: AgentExecution, found: _Preparation, seconds: float) -> 
     )
 
 
+def _overridden(configuration: Configuration, seconds: float) -> frozenset[str]:
+    """Limits of the run that an override set; a deadline may leave it less time than that."""
+    is_shorter = seconds < configuration.timeout_seconds
+    return configuration.overridden - ({"timeout_seconds"} if is_shorter else set())
+
+
 def _output_schema(
     execution: AgentExecution, configuration: Configuration
 ) -> Mapping[str, Any] | None:
@@ -212,9 +275,10 @@ def _output_schema(
 
 
 def _background(execution: AgentExecution, found: _Preparation) -> Background:
-    if found.past is None:
-        return Background(execution.pk, rules=found.tools.rules)
-    return Background(found.past.root_id, found.past.repeats, found.tools.rules)
+    root_id, repeats = execution.pk, frozenset[str]()
+    if found.past is not None:
+        root_id, repeats = found.past.root_id, found.past.repeats
+    return Background(root_id, repeats, found.tools.rules, found.tools.definitions)
 
 
 def _message(step: ExecutionStep, wire: Mapping[str, str]) -> Message:

@@ -1,6 +1,6 @@
 """The tools of one run: what the organization offers, under what the agent's version allows."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final, TypeAlias
@@ -43,10 +43,13 @@ INSIDE_RULE: Final = "block_external_api"
 
 @dataclass(frozen=True, slots=True)
 class RunTools:
-    """Tools in the order in which the agent names them, and by whose rule calls are approved."""
+    """Tools in the order in which the agent names them, by whose rule and of what definition calls
+    are approved, and why others are left out."""
 
     tools: tuple[Tool, ...] = ()
     rules: Mapping[str, UUID | None] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,13 +69,15 @@ def read_tools(
     version: AgentVersion,
     names: Iterable[str],
     user_id: UUID | None = None,
+    author_ids: Sequence[UUID] = (),
     ask: AskAgent | None = None,
     is_inside: bool = False,
 ) -> RunTools:
     """Those of `names` that the agent can be offered now; the others are left out and logged.
 
-    `user_id` is who asked for the run, `ask` how it calls other agents, and `is_inside` that its
-    caller may not call other services. One query, and one more each for roles and for agents.
+    `user_id` and `author_ids` are who asked for the run, `ask` how it calls other agents, and
+    `is_inside` that its caller may not call other services. One query, and one more each for roles
+    and for agents.
     """
     asked = list(dict.fromkeys(names))
     found = toolset.resolve(
@@ -80,14 +85,11 @@ def read_tools(
         names=[name for name in asked if not name.startswith(AGENT_TOOL)],
         agent_id=version.agent_id,
         user_id=user_id,
+        author_ids=author_ids,
     )
-    if found.missing or found.refused:
-        log.warning(
-            "agents.tools.left_out",
-            agent_id=str(version.agent_id),
-            missing=list(found.missing),
-            refused=list(found.refused),
-        )
+    if found.left_out:
+        names = list(found.left_out)
+        log.warning("agents.tools.left_out", agent_id=str(version.agent_id), names=names)
     tools = {offered.name: _as_tool(offered) for offered in found.tools}
     tools |= _agents(version, asked, ask) if ask is not None else {}
     is_inside = is_inside or stays_inside(version)
@@ -96,6 +98,8 @@ def read_tools(
             _governed(tools[name], version, is_inside=is_inside) for name in asked if name in tools
         ),
         rules={offered.name: offered.approval_rule_id for offered in found.tools},
+        definitions={offered.name: offered.definition for offered in found.tools},
+        left_out=found.left_out,
     )
 
 
@@ -105,7 +109,12 @@ def may_repeat(*, execution: AgentExecution) -> Callable[[str], bool]:
     def ask(name: str) -> bool:
         if name.startswith(AGENT_TOOL):
             return True
-        found = read_tools(version=execution.version, names=[name], user_id=execution.user_id)
+        found = read_tools(
+            version=execution.version,
+            names=[name],
+            user_id=execution.user_id,
+            author_ids=execution.author_ids,
+        )
         return found.may_repeat(name)
 
     return ask

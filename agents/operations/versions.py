@@ -27,7 +27,7 @@ def roll_back_agent(
     current = registry.version_of(agent)
     if old.configuration() == current.configuration():
         raise AgentVersionIsCurrent
-    registry.add_version(agent, old.configuration(), actor)
+    registry.add_version(agent, old.configuration(), actor, now)
     agent.updated_at = now
     agent.save(update_fields=["updated_at"])
     audit.record(

@@ -31,6 +31,7 @@ from agents.runtime.spec import FailureKind, Guardrails, RunFailure, Usage
 
 logger = logging.getLogger(__name__)
 
+BY_OVERRIDE: Final = ", set by the agent's override"
 TRANSIENT_STATUSES: Final = frozenset({408, 409, 425})
 # What the SDKs raise over JSON of another shape: they do not validate what they read.
 _MISREAD: Final = (
@@ -143,6 +144,12 @@ def budget_exhausted(message: str, *, seconds: float, budget_id: UUID | None) ->
     )
 
 
+def cost_unpriced(message: str, *, seconds: float) -> RunFailure:
+    """Nobody knows what the next model call would cost, and a hard budget would have to."""
+    kind = FailureKind.COST_UNPRICED
+    return RunFailure(kind=kind, message=message, retryable=True, retry_after_seconds=seconds)
+
+
 def rate_limit(message: str, *, seconds: float, rule_id: UUID) -> RunFailure:
     """What a limit of the organization allows in a minute is used up; `message` says of whom."""
     return RunFailure(
@@ -179,7 +186,8 @@ def timed_out(guardrails: Guardrails) -> RunFailure:
         kind=FailureKind.TIMEOUT,
         message=(
             f"The run did not end within its {_rounded(guardrails.timeout_seconds)} s"
-            " (timeout_seconds). Give it more time or a smaller task."
+            f" (timeout_seconds{_set_by(guardrails, 'timeout_seconds')}). Give it more time"
+            " or a smaller task."
         ),
         retryable=True,
     )
@@ -191,19 +199,24 @@ def too_many_tool_calls(guardrails: Guardrails, number: int) -> RunFailure:
         kind=FailureKind.GUARDRAIL_TOOL_CALLS,
         message=(
             f"The model asked for {number} tool calls, and max_tool_calls is"
-            f" {guardrails.max_tool_calls}. Raise it or make the instructions narrower."
+            f" {guardrails.max_tool_calls}{_set_by(guardrails, 'max_tool_calls')}. Raise it"
+            " or make the instructions narrower."
         ),
         retryable=False,
     )
 
 
-def too_many_tokens_below(agent_name: str, limit: int, used: int) -> RunFailure:
+def too_many_tokens_below(
+    agent_name: str, limit: int, used: int, *, is_overridden: bool = False
+) -> RunFailure:
     """The run used more tokens than the guardrail allows, with the agents that it called."""
+    set_by = BY_OVERRIDE if is_overridden else ""
     return RunFailure(
         kind=FailureKind.GUARDRAIL_TOKENS,
         message=(
             f"{agent_name} and the agents that it called used {used} tokens, and"
-            f" max_tokens_per_task of {agent_name} is {limit}. Raise it or make the task smaller."
+            f" max_tokens_per_task of {agent_name} is {limit}{set_by}. Raise it or make the task"
+            " smaller."
         ),
         retryable=False,
     )
@@ -215,7 +228,8 @@ def too_many_tokens(guardrails: Guardrails, usage: Usage) -> RunFailure:
         kind=FailureKind.GUARDRAIL_TOKENS,
         message=(
             f"The run used {usage.total_tokens} tokens, and max_tokens_per_task is"
-            f" {guardrails.max_total_tokens}. Raise it or make the task smaller."
+            f" {guardrails.max_total_tokens}{_set_by(guardrails, 'max_total_tokens')}. Raise it"
+            " or make the task smaller."
         ),
         retryable=False,
     )
@@ -352,6 +366,10 @@ def _unavailable(provider: Provider, what: str, *, after: float | None = None) -
         retryable=True,
         retry_after_seconds=after,
     )
+
+
+def _set_by(guardrails: Guardrails, name: str) -> str:
+    return BY_OVERRIDE if name in guardrails.overridden else ""
 
 
 def _rounded(seconds: float) -> str:

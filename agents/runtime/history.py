@@ -20,7 +20,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RequestUsage
 
-from agents.runtime.journal import ToolCall
+from agents.runtime.journal import ModelCall, ToolCall
 from agents.runtime.spec import Message, Redact, RunSpec, Usage, as_it_is
 from agents.runtime.tools import storable
 
@@ -50,14 +50,14 @@ class Conversation:
     _sizes: list[int] = field(default_factory=list)
     _call_ids: set[str] = field(default_factory=set)
 
-    def add_answer(self, answer: ModelResponse) -> ModelResponse:
+    def add_answer(self, answer: ModelResponse, call: ModelCall | None = None) -> ModelResponse:
         """Append the model's answer; returned as the journal can store it, with tool call ids
         unique within the run."""
         self._close_turn()
         answer = replace(
             answer,
             parts=self._redacted([self._storable_part(part) for part in answer.parts]),
-            usage=_storable_usage(answer.usage),
+            usage=_storable_usage(answer.usage, call),
             model_name=_fitting(self.redact(answer.model_name or ""), MAX_NAME) or None,
         )
         self.messages.append(answer)
@@ -241,18 +241,29 @@ def _fitting(text: str, limit: int) -> str:
     return fit if len(fit) <= limit else fit[: limit - 1] + "…"
 
 
-def _storable_usage(usage: RequestUsage) -> RequestUsage:
-    return replace(
-        usage,
-        input_tokens=_clamped(usage.input_tokens),
-        output_tokens=_clamped(usage.output_tokens),
-        cache_read_tokens=_clamped(usage.cache_read_tokens),
-        cache_write_tokens=_clamped(usage.cache_write_tokens),
-    )
+def _storable_usage(usage: RequestUsage, call: ModelCall | None) -> RequestUsage:
+    """The usage, or that there is none: figures that cannot be true must not say what it cost."""
+    if _is_credible(usage, call):
+        return usage
+    return RequestUsage(unmeasured_requests=1)
 
 
-def _clamped(count: object) -> int:
-    return int(min(max(0, count), MAX_TOKENS)) if isinstance(count, int | float) else 0
+def _is_credible(usage: RequestUsage, call: ModelCall | None) -> bool:
+    sent, written = usage.input_tokens, usage.output_tokens
+    cached = (usage.cache_read_tokens, usage.cache_write_tokens)
+    counts = (sent, written, *cached)
+    if not all(type(count) is int and 0 <= count <= MAX_TOKENS for count in counts):
+        return False
+    if call is not None and (
+        sent > _most(call.input_tokens) or written > _most(call.output_tokens)
+    ):
+        return False
+    return sent > 0 and sum(cached) <= sent
+
+
+def _most(bound: int) -> int:
+    # Providers add words of their own; what is far beyond the bound of the call is no count.
+    return 10 * bound + 10_000
 
 
 def _set_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

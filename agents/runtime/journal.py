@@ -61,12 +61,23 @@ GRANTED: Final = Verdict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedModel:
+    """A model that could not answer a turn; `kind` and `message` are those of its RunFailure."""
+
+    provider: str
+    model: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTurn:
     """One whole model answer. `ordinal` counts from 1 over all resumptions of the run.
 
-    `model` is the name the provider answered with, so that it can be priced; `provider` is ours.
+    `model` is the name the provider answered with, `asked_model` the one that it was asked for and
+    by which it is priced; `provider` is ours.
     `finish_reason` is "stop", "tool_call" or "length" (cut at `max_tokens`). `message` is what
-    `RunSpec.log` takes.
+    `RunSpec.log` takes. `skipped` were to answer before, in this order.
     """
 
     ordinal: int
@@ -78,6 +89,8 @@ class ModelTurn:
     finish_reason: str
     duration_ms: int
     message: Message
+    skipped: tuple[SkippedModel, ...] = ()
+    asked_model: str = ""
 
 
 class Journal(Protocol):

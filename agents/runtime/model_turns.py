@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 
 from agents.runtime import failures, history, model_call
+from agents.runtime.billing import is_unbilled
 from agents.runtime.failures import RunStopped
-from agents.runtime.journal import Journal, ModelCall, ModelTurn
+from agents.runtime.journal import Journal, ModelCall, ModelTurn, SkippedModel
 from agents.runtime.outputs import OutputCheck
 from agents.runtime.provider_registry import Models
-from agents.runtime.spec import FailureKind, RunSpec
+from agents.runtime.spec import FailureKind, RunFailure, RunSpec
 from agents.runtime.toolset import Toolset, size_of
 
 T = TypeVar("T")
@@ -86,19 +88,23 @@ class ModelTurns:
         Raises RunStopped with the failure of the first model when none of them can answer.
         """
         refused: list[RunStopped] = []
+        skipped: list[SkippedModel] = []
         for number, (provider, name) in enumerate(self._candidates):
             try:
-                await self._ask(talk, provider, name)
+                await self._ask(talk, provider, name, skipped)
             except RunStopped as stopped:
                 if stopped.failure.kind not in FALL_BACK:
                     raise
                 refused.append(stopped)
+                skipped.append(self._skipped(provider, name, stopped.failure))
             else:
                 self._candidates = self._candidates[number:]
                 return
         raise refused[0]
 
-    async def _ask(self, talk: history.Conversation, provider: str, name: str) -> None:
+    async def _ask(
+        self, talk: history.Conversation, provider: str, name: str, skipped: list[SkippedModel]
+    ) -> None:
         model = self._providers.model(provider, name)
         call = ModelCall(
             ordinal=talk.turns + 1,
@@ -115,8 +121,9 @@ class ModelTurns:
             await tell(self._journal.model_failed(stopped.failure))
             raise
         duration_ms = round((time.monotonic() - started) * 1000)
-        answer = talk.add_answer(answer)
-        await tell(self._journal.model_answered(self._turn(call, answer, duration_ms)))
+        answer = talk.add_answer(answer, call)
+        turn = replace(self._turn(call, answer, duration_ms), skipped=tuple(skipped))
+        await tell(self._journal.model_answered(turn))
 
     async def _answer(
         self, talk: history.Conversation, model: Model[Any], call: ModelCall
@@ -143,9 +150,8 @@ class ModelTurns:
             ) from None
         except Exception as error:
             self._raise_if_interrupted()
-            raise RunStopped(
-                failures.of_model_call(error, provider=call.provider, model=call.model)
-            ) from error
+            failure = failures.of_model_call(error, provider=call.provider, model=call.model)
+            raise RunStopped(replace(failure, is_unbilled=is_unbilled(error))) from error
         if answer.finish_reason is None:
             raise RunStopped(failures.cut_off(call.provider))
         return answer
@@ -158,6 +164,10 @@ class ModelTurns:
         if self._clock() >= self._deadline:
             raise RunStopped(failures.timed_out(self._spec.guardrails))
 
+    def _skipped(self, provider: str, name: str, failure: RunFailure) -> SkippedModel:
+        message = self._spec.redact(failure.message)
+        return SkippedModel(provider=provider, model=name, kind=failure.kind, message=message)
+
     async def _tell_text(self, text: str) -> None:
         await tell(self._journal.text_delta(text))
 
@@ -166,6 +176,7 @@ class ModelTurns:
             ordinal=call.ordinal,
             provider=call.provider,
             model=answer.model_name or call.model,
+            asked_model=call.model,
             text=history.text_of(answer),
             tool_calls=tuple(
                 history.as_tool_call(part, self._tools.name_of(part.tool_name))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from jsonschema.exceptions import best_match
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 
-from agents.runtime.tools import validator
+from kernel import json_schemas, json_validation
+from kernel.json_schemas import SchemaRefused
 
 # How often a model is told what is wrong with its answer before the run fails.
 CORRECTIONS: Final = 2
@@ -22,28 +22,35 @@ class OutputCheck:
 
     def __init__(self, schema: Mapping[str, Any] | None) -> None:
         self._schema = schema
-        self._validator = validator(json.dumps(schema)) if schema is not None else None
+        self._refusal = ""
+        try:
+            # Again: rows may hold what was taken before schemas were read like this.
+            self._schema = json_schemas.answer(schema) if schema is not None else None
+        except SchemaRefused as reason:
+            self._refusal = str(reason)
 
     def text(self, answer: str) -> str:
         """The JSON text in `answer`; models like to fence it although they are told not to."""
         text = answer.strip()
-        if self._validator is None or not text.startswith(_FENCE):
-            return answer if self._validator is None else text
+        if self._schema is None or not text.startswith(_FENCE):
+            return answer if self._schema is None else text
         return text.partition("\n")[2].removesuffix(_FENCE).strip()
 
     def wrong(self, answer: str) -> str:
         """What is wrong with `answer`, as a sentence for the model; empty if it fits."""
-        if self._validator is None:
+        if self._schema is None:
             return ""
+        if self._refusal:
+            return f"No answer can fit the schema that was asked for: {self._refusal}."
         try:
             value = json.loads(self.text(answer))
         except (ValueError, RecursionError):
             return "Your answer is not JSON. Answer again, with nothing but the JSON."
-        found = best_match(self._validator.iter_errors(value))
-        if found is None:
+        fault = json_validation.fault_of(self._schema, value)
+        if not fault:
             return ""
         return (
-            f"Your answer does not fit the schema: {found.json_path}: {found.message[:300]}."
+            f"Your answer does not fit the schema: {fault}."
             " Answer again, with nothing but the JSON."
         )
 

@@ -32,6 +32,7 @@ class FailureKind(StrEnum):
     PROVIDER_BAD_RESPONSE = "provider_bad_response"
     BREAKER_OPEN = "breaker_open"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    COST_UNPRICED = "cost_unpriced"
     RATE_LIMIT = "rate_limit"
     AGENT_DISABLED = "agent_disabled"
     APPROVAL_PENDING = "approval_pending"
@@ -42,6 +43,8 @@ class FailureKind(StrEnum):
     GUARDRAIL_TOOL_CALLS = "guardrail_tool_calls"
     GUARDRAIL_TOKENS = "guardrail_tokens"
     GUARDRAIL_OUTPUT = "guardrail_output"
+    REPLAY_DIVERGED = "replay_diverged"
+    RECORDING_ENDED = "recording_ended"
     TIMEOUT = "timeout"
     INTERNAL = "internal"
 
@@ -51,6 +54,7 @@ HELD: Final = frozenset(
     {
         FailureKind.BREAKER_OPEN,
         FailureKind.BUDGET_EXHAUSTED,
+        FailureKind.COST_UNPRICED,
         FailureKind.RATE_LIMIT,
         FailureKind.AGENT_DISABLED,
         FailureKind.APPROVAL_PENDING,
@@ -65,11 +69,13 @@ class Guardrails:
     `max_tool_calls`: calls the model may ask for; the call after the last one fails the run.
     `timeout_seconds`: wall time of the whole run, model calls and tools together.
     `max_total_tokens`: input plus output tokens; None is no limit.
+    `overridden` are those of them, by name, that an override of the agent set.
     """
 
     max_tool_calls: int = 25
     timeout_seconds: float = 120
     max_total_tokens: int | None = None
+    overridden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +160,7 @@ class RunFailure:
     `message` is a whole sentence for people that says what to do; it never holds a key or the text
     of a provider's answer. `retryable` says whether the same run may succeed later, not before
     `retry_after_seconds` when somebody named a time. `held_by` is the budget or the approval that
-    stands in the way.
+    stands in the way. `is_unbilled`: the provider did not take the model call that failed.
     """
 
     kind: FailureKind
@@ -162,6 +168,7 @@ class RunFailure:
     retryable: bool
     retry_after_seconds: float | None = None
     held_by: UUID | None = None
+    is_unbilled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ToolResult, Verdict
 from agents.runtime.model_turns import JournalBroke
 from agents.runtime.spec import RunFailure, ToolContext
-from agents.runtime.tools import Output, ToolFailed
+from agents.runtime.tools import Output, ToolFailed, storable
 from agents.runtime.toolset import Toolset
 from kernel.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
 PARALLEL_CALLS: Final = 5
+NO_TOOL: Final = "There is no tool called "
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ async def _next(running: Running, seconds: float, held: list[RunFailure]) -> lis
 async def _make(part: ToolCallPart, tools: Toolset, context: ToolContext) -> Outcome:
     started = time.monotonic()
     output, error = await _outcome(part, tools, context)
-    error = tools.redact(error)
+    error = tools.redact(storable(error))
     return _ended(part, tools, output, error, round((time.monotonic() - started) * 1000))
 
 
@@ -136,7 +137,7 @@ async def _outcome(
     tool = tools.find(tools.name_of(part.tool_name))
     if tool is None:
         usable = ", ".join(tools.names()) or "none"
-        return nothing, f"There is no tool called {part.tool_name[:100]!r}. You have: {usable}."
+        return nothing, f"{NO_TOOL}{part.tool_name[:100]!r}. You have: {usable}."
     if arguments is None:
         return nothing, history.NO_OBJECT
     try:

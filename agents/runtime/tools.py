@@ -6,19 +6,21 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
 from agents.runtime.spec import Redact, ToolContext, as_it_is
 from agents.runtime.threads import BlockingCalls, ThreadsExhausted, contained
+from kernel import json_validation
+from kernel.json_validation import MOST_VALUES, TooLarge
 
 OUTPUT_LIMIT_BYTES: Final = 50_000
 # What is kept of an output that the model sees cut.
 WHOLE_LIMIT_BYTES: Final = 5_000_000
-REMEMBERED_SCHEMAS: Final = 1024
+MISFIT: Final = "The arguments do not fit: "
+TOO_MUCH: Final = (
+    f"The tool was called, and its answer holds more than {MOST_VALUES} values or is too deep to"
+    " keep. Ask for less."
+)
 
 SideEffect: TypeAlias = Literal["none", "read", "write"]
 Call: TypeAlias = Callable[[ToolContext, Mapping[str, Any]], Any | Awaitable[Any]]
@@ -78,7 +80,7 @@ class ToolRegistry:
         """Register `tool`; raises ValueError for a taken name, SchemaError for a bad schema."""
         if tool.name in self._tools:
             raise ValueError(f"The tool {tool.name} is registered twice.")
-        Draft202012Validator.check_schema(tool.parameters)
+        json_validation.check_schema(tool.parameters)
         self._tools[tool.name] = tool
 
     def get(self, name: str) -> Tool:
@@ -106,14 +108,17 @@ class ToolRegistry:
         context: ToolContext,
         arguments: Mapping[str, Any],
         redact: Redact = as_it_is,
+        *,
+        is_checked: bool = False,
     ) -> Output:
-        """Check, call, redact and bound; `tool` need not be registered.
+        """Check, call, redact and bound; `tool` need not be registered, and arguments that were
+        checked are not checked again.
 
         Raises ToolFailed for arguments that do not fit the schema and for a timeout, and whatever
         the tool raises. A blocking tool that timed out runs on in its thread, unheard; its place
         goes to another.
         """
-        if wrong := misfit(tool, arguments):
+        if wrong := "" if is_checked else misfit(tool, arguments):
             raise ToolFailed(wrong)
         limit = asyncio.timeout(tool.timeout_seconds)
         try:
@@ -153,18 +158,19 @@ async def _contained(call: Awaitable[Any]) -> Any:
 
 def misfit(tool: Tool, arguments: Mapping[str, Any]) -> str:
     """Why `arguments` do not fit the tool's schema, for the model; empty if they do."""
-    found = best_match(validator(json.dumps(tool.parameters)).iter_errors(arguments))
-    return f"The arguments do not fit: {found.json_path}: {found.message[:300]}." if found else ""
-
-
-@lru_cache(maxsize=REMEMBERED_SCHEMAS)
-def validator(schema: str) -> Draft202012Validator:
-    """The validator of a JSON Schema, given as JSON text."""
-    return Draft202012Validator(json.loads(schema))
+    fault = json_validation.fault_of(tool.parameters, arguments)
+    return f"{MISFIT}{fault}." if fault else ""
 
 
 def bounded(output: Any, limit: int = OUTPUT_LIMIT_BYTES, redact: Redact = as_it_is) -> Output:
-    """`output` as plain JSON values, or as cut text when its JSON is longer than `limit` bytes."""
+    """`output` as plain JSON values, or as cut text when its JSON is longer than `limit` bytes.
+
+    Raises ToolFailed for more values than the event loop can spare the time for.
+    """
+    try:
+        json_validation.weigh(output)
+    except TooLarge:
+        raise ToolFailed(TOO_MUCH) from None
     # Before it is cut: of a secret that the cut goes through, nobody would recognise the rest.
     plain = redact(storable(output))
     text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_ai.tools import ToolDefinition
@@ -70,8 +70,10 @@ class Toolset:
         return list(self._wire.values())
 
     async def make(self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> Output:
-        """The call, as `ToolRegistry.make`."""
-        return await self._registry.make(tool, context, arguments, self.redact)
+        """The call, as `ToolRegistry.make`; people were asked about checked arguments only."""
+        return await self._registry.make(
+            tool, context, arguments, self.redact, is_checked=tool.needs_approval
+        )
 
 
 def wire_names(names: Sequence[str]) -> dict[str, str]:
@@ -81,7 +83,11 @@ def wire_names(names: Sequence[str]) -> dict[str, str]:
     does not depend on the others which one is meant.
     """
     times = Counter(map(_plain, names))
-    return {name: _wire_name(name, is_shared=times[_plain(name)] > 1) for name in names}
+    wire = {name: name for name in names if _plain(name) == name}
+    # In this order, so that of two with one digest the same one gets another.
+    for name in sorted(set(names) - wire.keys()):
+        wire[name] = _wire_name(name, set(wire.values()), is_shared=times[_plain(name)] > 1)
+    return {name: wire[name] for name in names}
 
 
 def size_of(definitions: Sequence[ToolDefinition]) -> int:
@@ -98,9 +104,14 @@ def _plain(name: str) -> str:
     return _UNFIT.sub("_", name)[:MAX_WIRE_NAME]
 
 
-def _wire_name(name: str, *, is_shared: bool) -> str:
-    wire = _plain(name)
-    if wire == name or not is_shared:
-        return wire
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{wire[: MAX_WIRE_NAME - 9]}_{digest}"
+def _wire_name(name: str, taken: Collection[str], *, is_shared: bool) -> str:
+    wire = plain = _plain(name)
+    times = int(is_shared)
+    while times or wire in taken:
+        # A source can name a tool as another one's digest would have it.
+        digest = hashlib.sha256(name.encode() * max(1, times)).hexdigest()[:8]
+        wire = f"{plain[: MAX_WIRE_NAME - 9]}_{digest}"
+        if wire not in taken:
+            break
+        times += 1
+    return wire

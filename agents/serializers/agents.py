@@ -9,7 +9,7 @@ from rest_framework import serializers
 from agents.choices import AgentKind, AgentStatus, AgentType, AutonomyLevel
 from agents.models import Agent, AgentVersion
 from agents.models.agent import CONFIGURATION
-from kernel.http.shapes import RowOutput
+from kernel.http.shapes import RowOutput, StrictInput
 
 PROMPT_LIMIT: Final = 200_000
 
@@ -35,8 +35,8 @@ class FiniteFloat(serializers.FloatField):
         return value
 
 
-class RiskRulesInput(serializers.Serializer[Any]):
-    """Limits on what an agent may do by itself."""
+class RiskRulesInput(StrictInput[Any]):
+    """Limits on what an agent may do by itself; a misspelt one would be none."""
 
     max_file_delete_mb = FiniteFloat(min_value=0, required=False)
     require_approval_for = ToolNames(max_length=200, required=False)

@@ -13,17 +13,24 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from agents import selectors
-from agents.errors import ExecutionIsRunning, ExecutionNotFound, OutputNotFound
+from agents.errors import (
+    ExecutionIsRunning,
+    ExecutionNotFound,
+    NothingRecorded,
+    OutputNotFound,
+)
 from agents.filters import AgentExecutionFilter, ExecutionFilter
 from agents.models import AgentExecution, StepOutput
-from agents.operations import forks
+from agents.operations import forks, replays
 from agents.operations.forks import Fork
+from agents.operations.replays import Replay
 from agents.serializers.agenthub import AgentExecutionOutput
 from agents.serializers.executions import (
     ExecutionDetailOutput,
     ExecutionOutput,
     ForkInput,
     ForkOutput,
+    ReplayInput,
     WholeOutput,
 )
 from kernel import clock
@@ -46,9 +53,13 @@ class ExecutionViewSet(HubViewSet):
         "list": "execution.read",
         "retrieve": "execution.read",
         "fork": "agent.run",
+        "replay": "agent.run",
     }
     missing = ExecutionNotFound
-    refusals: ClassVar = {"fork": (ExecutionIsRunning,)}
+    refusals: ClassVar = {
+        "fork": (ExecutionIsRunning,),
+        "replay": (ExecutionIsRunning, NothingRecorded),
+    }
 
     def find_subject(self, subject_id: UUID) -> AgentExecution:
         """The execution of a detail route."""
@@ -66,7 +77,8 @@ class ExecutionViewSet(HubViewSet):
     @extend_schema(responses={200: ExecutionDetailOutput})
     def retrieve(self, request: Request, pk: str) -> Response:
         """One run with its timeline: model turns and tool calls in order."""
-        return Response(ExecutionDetailOutput(self.subject).data)
+        shown = ExecutionDetailOutput(self.subject, context={"now": clock.now()})
+        return Response(shown.data)
 
     @extend_schema(request=ForkInput, responses={201: ForkOutput})
     @action(detail=True, methods=["post"])
@@ -80,12 +92,32 @@ class ExecutionViewSet(HubViewSet):
             actor=self.actor,
             now=clock.now(),
         )
-        begun = {"task_id": task_id, "task_link": reverse("task-detail", args=[task_id])}
-        return Response(ForkOutput(begun).data, status=201)
+        return _begun(task_id)
+
+    @extend_schema(request=ReplayInput, responses={201: ForkOutput})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str) -> Response:
+        """Begin a task that plays this run again, with the model's recorded answers; it costs
+        nothing."""
+        task_id = replays.replay_execution(
+            organization_id=self.organization_id,
+            execution_id=self.subject.pk,
+            replay=Replay(**self.read(ReplayInput)),
+            user_id=cast("User", request.user).pk,
+            actor=self.actor,
+            now=clock.now(),
+        )
+        return _begun(task_id)
 
     def permission_scope(self, subject: AgentExecution | None, body: Any) -> Mapping[str, str]:
-        """Forking runs an agent; a role may be given for one."""
-        return {"agent_id": str(subject.agent_id)} if subject and self.action == "fork" else {}
+        """Both run an agent; a role may be given for one."""
+        runs = subject is not None and self.permissions.get(self.action) == "agent.run"
+        return {"agent_id": str(subject.agent_id)} if subject and runs else {}
+
+
+def _begun(task_id: UUID) -> Response:
+    begun = {"task_id": task_id, "task_link": reverse("task-detail", args=[task_id])}
+    return Response(ForkOutput(begun).data, status=201)
 
 
 class ToolOutputViewSet(HubViewSet):
@@ -120,6 +152,7 @@ class AgentExecutionViewSet(AgentHubViewSet):
     filterset_class = AgentExecutionFilter
     http_method_names = ["get"]
     permissions: ClassVar = {"list": "execution.read", "retrieve": "execution.read"}
+    apis: ClassVar = {"list": "listAgentExecutions", "retrieve": "getAgentExecution"}
     missing = ExecutionNotFound
 
     def find_subject(self, subject_id: UUID) -> AgentExecution:

@@ -64,6 +64,13 @@ class AgentOverrideViewSet(AgentHubViewSet):
     }
     inputs: ClassVar = {"create": AgentOverrideInput, "partial_update": AgentOverrideChange}
     parameters: ClassVar = {"selected_tools": "selectedTools"}
+    apis: ClassVar = {
+        "list": "listAgentOverrides",
+        "retrieve": "getAgentOverride",
+        "create": "createAgentOverride",
+        "partial_update": "updateAgentOverride",
+        "destroy": "deleteAgentOverride",
+    }
     missing = OverrideNotFound
     refusals: ClassVar = {
         "create": (OverrideNameTaken,),

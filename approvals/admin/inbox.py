@@ -33,6 +33,7 @@ from kernel.admin_forms import TEXTS, form_button
 SHORT: Final = 120
 BRIEF: Final = 40
 PAGES: Final = {"agent": "agents_agent", "task": "tasks_task"}
+CALLED: Final = {"agent": "agent_name", "task": "task_title"}
 
 
 class DecisionForm(FreshForm):
@@ -105,18 +106,28 @@ class VoteInline(ConsoleInline):
 
 def _status(approval: Approval) -> SafeString:
     found = approval.status_at(now=clock.now())
-    return display.status(found, found.label)
+    return display.status("awaited" if found == ApprovalStatus.PENDING else found, found.label)
 
 
 def _named(kind: str) -> Callable[[Approval], Any]:
-    """A link to what asked, by its name where the reader may know it."""
+    """What asked, by its name: a link for who may open it, else what it was called then."""
 
     def link(approval: Approval) -> Any:
         pk = getattr(approval, f"{kind}_id")
         names: Mapping[tuple[str, str], str] = getattr(approval, "names", {})
-        return display.page_link(PAGES[kind], pk, names.get((kind, str(pk)), ""))
+        if (kind, str(pk)) in names:
+            return display.page_link(PAGES[kind], pk, names[kind, str(pk)])
+        then: str = getattr(approval, CALLED[kind])
+        return then or (display.identifier(pk) if pk else display.NOTHING)
 
     return link
+
+
+def _asker(approval: Approval) -> str:
+    """Who asked; for an agent, with the person behind its run."""
+    asker = approval.requested_by_label or approval.requested_by
+    person = approval.requester_email
+    return f"{asker}, for {person}" if person and person != asker else asker
 
 
 def _gist(approval: Approval) -> str:
@@ -144,7 +155,8 @@ def _rule(approval: Approval) -> str:
 
 def _progress(approval: Approval) -> SafeString | str:
     """How far it is, while it waits."""
-    inquiry = selectors.inquire(approval=approval, now=clock.now())
+    known: Inquiry | None = getattr(approval, "inquiry", None)
+    inquiry = known or selectors.inquire(approval=approval, now=clock.now())
     if inquiry.status != ApprovalStatus.PENDING:
         return display.NOTHING
     people = ", ".join(person.email for person in inquiry.deciders) or "nobody"
@@ -158,10 +170,11 @@ def _explain(inquiry: Inquiry, consequence: str) -> SafeString:
     approval = inquiry.approval
     cut = "Only a part is shown; the vote is about all of it." if approval.details_cut else ""
     return format_html(
-        '<div class="hub-stack hub-asked"><p><strong>{}</strong>, asked by {}.</p>{}<p>{}</p>'
+        '<div class="hub-stack hub-asked"><p><strong>{}</strong>, asked by {}{}.</p>{}<p>{}</p>'
         '<p class="hub-note">{}</p></div>',
         approval.action,
-        approval.requested_by_label or approval.requested_by,
+        _asker(approval),
+        f", for the task {approval.task_title}" if approval.task_title else "",
         display.structure_block(approval.details),
         cut,
         consequence,
@@ -204,7 +217,7 @@ class ApprovalAdmin(ConsoleAdmin):
         column("shown", lambda row: "in part: it is longer" if row.details_cut else "as a whole"),
         column("agent", _named("agent")),
         column("task", _named("task")),
-        column("asked by", lambda row: row.requested_by_label or row.requested_by),
+        column("asked by", _asker),
         column("rule", _rule),
         column("votes", _progress),
         exact_time("created_at"),
@@ -218,6 +231,7 @@ class ApprovalAdmin(ConsoleAdmin):
         "api_link",
     )
     inlines: ClassVar = (VoteInline,)
+    change_form_outer_before_template = "console/approval.html"
     actions_detail: ClassVar = ("approve_approval", "reject_approval")
 
     def has_edit_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -236,6 +250,22 @@ class ApprovalAdmin(ConsoleAdmin):
         names = names_of(request, wanted)
         for row in rows:
             row.names = names  # type: ignore[attr-defined]  # read by `_named`
+
+    def page_context(self, request: HttpRequest, row: Approval) -> Mapping[str, Any]:
+        """What is asked for in short, and whether the reader's vote is."""
+        inquiry = selectors.inquire(approval=row, now=clock.now())
+        row.inquiry = inquiry  # type: ignore[attr-defined]  # read by `_progress`
+        return {
+            "asked": {
+                "status": _status(row),
+                "by": _asker(row),
+                "gist": _gist(row),
+                "progress": _progress(row),
+            },
+            "is_pending": inquiry.status == ApprovalStatus.PENDING,
+            "may_vote": request.user.pk in inquiry.decider_ids,
+            "has_voted": any(vote.user_id == request.user.pk for vote in inquiry.votes),
+        }
 
     @form_button("Approve", ApproveForm, icon="check", available=_waits)
     def approve_approval(self, request: HttpRequest, approval: Approval, note: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
@@ -127,6 +127,15 @@ class RuleForm(FreshForm):
         return rows.filter(pk=self.object_id).first() if self.object_id else None
 
 
+def _warn(request: HttpRequest, rule: ApprovalRule) -> None:
+    """Nothing that the rule is for is ever approved if too few may vote."""
+    count = selectors.count_voters(rule=rule)
+    if count < rule.min_approvals:
+        people = "1 person" if count == 1 else f"{count} people"
+        words = f"The rule takes {rule.min_approvals} approvals, and only {people} may vote."
+        messages.warning(request, f"{words} Add people to a role that may decide, or ask for less.")
+
+
 def _parse(value: str) -> Any:
     """A JSON value; what is none is a text."""
     try:
@@ -138,6 +147,12 @@ def _parse(value: str) -> Any:
 def _emails(rule: ApprovalRule) -> list[str]:
     people = User.objects.filter(organization_id=rule.organization_id, pk__in=rule.approvers)
     return list(people.order_by("email").values_list("email", flat=True))
+
+
+def _voters(rule: ApprovalRule) -> str:
+    """How many there are, and whether they are enough."""
+    count = selectors.count_voters(rule=rule)
+    return f"{count}: too few for this rule" if count < rule.min_approvals else str(count)
 
 
 def _people(rule: ApprovalRule) -> str:
@@ -178,6 +193,7 @@ class RuleAdmin(ConsoleAdmin):
         "min_approvals",
         "approver_role",
         column("people", _emails, display.words),
+        column("people who may vote", _voters),
         column("expires after", lambda rule: rule.expires_after_seconds, display.duration),
         "allow_self_approval",
         "is_active",
@@ -198,14 +214,14 @@ class RuleAdmin(ConsoleAdmin):
     @list_form_button("New rule", RuleForm, icon="add")
     def create_rule(self, request: HttpRequest, **values: Any) -> None:
         """Make one."""
-        rules.create_rule(values=values, **self._who(request))
+        _warn(request, rules.create_rule(values=values, **self._who(request)))
 
     @form_button(
         "Change rule", RuleForm, icon="tune", question="What is open keeps the rule as it was."
     )
     def change_rule(self, request: HttpRequest, rule: ApprovalRule, **values: Any) -> None:
         """Change it."""
-        rules.update_rule(rule_id=rule.pk, values=values, **self._who(request))
+        _warn(request, rules.update_rule(rule_id=rule.pk, values=values, **self._who(request)))
 
     @form_button("Delete rule", FreshForm, question="What is open keeps the rule as it was.")
     def delete_rule(self, request: HttpRequest, rule: ApprovalRule) -> None:

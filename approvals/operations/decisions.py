@@ -129,7 +129,8 @@ def _count(approval: Approval, ballot: _Ballot) -> None:
         updated_at=ballot.now,
     )
     needed = approval.terms.min_approvals
-    votes = Vote.objects.filter(approval_id=approval.pk, decision=Decision.APPROVE).count()
+    cast = list(Vote.objects.filter(approval_id=approval.pk, decision=Decision.APPROVE))
+    votes = selectors.count_votes(cast, selectors.find_deciders(approval=approval))
     said = {"votes": votes, "needed": needed}
     if ballot.decision == Decision.REJECT:
         approval.rejection_reason = ballot.text

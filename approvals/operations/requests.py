@@ -1,12 +1,13 @@
 """Asking for an approval, and taking the question back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 
+from accounts.models import User
 from approvals import selectors
 from approvals.choices import ApprovalStatus
 from approvals.errors import RuleNotFound
@@ -17,8 +18,9 @@ from kernel import jobs
 from kernel.actors import SYSTEM, Actor
 from kernel.errors import Invalid
 
-# Whether the organization has the task; the app with the tasks appends itself in `AppConfig.ready`.
-TASKS: Final[list[Callable[[UUID, UUID], bool]]] = []
+# The title of a task of the organization, None if there is none; the app with the tasks appends
+# itself in `AppConfig.ready`.
+TITLES: Final[list[Callable[[UUID, UUID], str | None]]] = []
 
 
 def request_approval(
@@ -29,7 +31,7 @@ def request_approval(
     Raises Invalid for a task or an active rule that is not there.
     """
     task_id, rule_id = values.get("task_id"), values.get("rule_id")
-    if task_id is not None and not any(has(organization_id, task_id) for has in TASKS):
+    if task_id is not None and _title_of(organization_id, task_id) is None:
         raise Invalid.field("task_id", "There is no such task.", type="not_found")
     if rule_id is not None and not _has_rule(organization_id, rule_id):
         raise Invalid.field("rule_id", "There is no such active rule.", type="not_found")
@@ -58,6 +60,7 @@ def open_approval(
     binding: str,
     requested_by: Actor,
     requester_user_id: UUID | None,
+    author_ids: Sequence[UUID] = (),
     rule_id: UUID | None,
     agent_id: UUID | None,
     task_id: UUID | None,
@@ -84,8 +87,12 @@ def open_approval(
         requested_by=str(requested_by),
         requested_by_label=requested_by.label[:255],
         requester_user_id=requester_user_id,
+        author_ids=list(author_ids),
+        requester_email=_email_of(organization_id, requester_user_id),
         agent_id=agent_id,
+        agent_name=requested_by.label[:255] if requested_by.type == "agent" else "",
         task_id=task_id,
+        task_title=_title_of(organization_id, task_id) or "",
         execution_id=execution_id,
         call_id=call_id,
         rule=terms.write(),
@@ -125,6 +132,20 @@ def cancel_of_task(*, organization_id: UUID, task_id: UUID, now: datetime) -> in
         records.record(approval, action="approval.cancel", actor=SYSTEM, now=now)
         records.announce_end(approval, now=now)
     return len(waiting)
+
+
+def _title_of(organization_id: UUID, task_id: UUID | None) -> str | None:
+    if task_id is None:
+        return None
+    titles = (title_of(organization_id, task_id) for title_of in TITLES)
+    return next((title for title in titles if title is not None), None)
+
+
+def _email_of(organization_id: UUID, user_id: UUID | None) -> str:
+    if user_id is None:
+        return ""
+    people = User.objects.filter(organization_id=organization_id, pk=user_id)
+    return people.values_list("email", flat=True).first() or ""
 
 
 def _has_rule(organization_id: UUID, rule_id: UUID) -> bool:

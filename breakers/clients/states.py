@@ -128,6 +128,18 @@ def show(*, organization_id: UUID, names: Sequence[str], now: datetime) -> list[
         raise _silent(error) from None
 
 
+def forget(*, organization_id: UUID, names: Sequence[str]) -> None:
+    """Drop what is known of breakers. Raises NoRedis."""
+    if time.monotonic() < _silence.until:
+        raise NoRedis
+    keys = [key for name in names for key in _keys(organization_id, name)]
+    try:
+        if keys:
+            redis_client.client(timeout_seconds=TIMEOUT_SECONDS).delete(*keys)
+    except RedisError as error:
+        raise _silent(error) from None
+
+
 def _run(organization_id: UUID, name: str, command: str, now: datetime, *values: Any) -> Any:
     if time.monotonic() < _silence.until:
         raise NoRedis

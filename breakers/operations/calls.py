@@ -2,9 +2,10 @@
 
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -20,6 +21,7 @@ from events import operations as events
 log = structlog.get_logger(__name__)
 # Until somebody looks again at a breaker that a person holds open.
 FORCED_SECONDS: Final = 60
+Find: TypeAlias = Callable[[UUID, str, datetime], CircuitBreaker | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,13 @@ def permit(*, organization_id: UUID, name: str, now: datetime) -> Permit:
     Raises BreakerOpen with `retry_after_seconds` and `breaker`. Without Redis everything is
     permitted that nobody holds open.
     """
-    token = secrets.token_hex(8)
-    try:
-        answer = states.ask(organization_id=organization_id, name=name, permit=token, now=now)
-        if answer is None:
-            states.learn(breaker=_get_or_make(organization_id, name, now), now=now)
-            answer = states.ask(organization_id=organization_id, name=name, permit=token, now=now)
-    except NoRedis:
-        answer = _by_row(organization_id, name, now)
-        if answer.is_permitted:
-            return Permit(organization_id, name, token, -1, is_counted=False)
-    if answer is None:  # its limits were lost between the two questions
-        return Permit(organization_id, name, token, -1, is_counted=False)
-    if not answer.is_permitted:
-        raise _open(name, answer)
-    return Permit(organization_id, name, token, answer.generation)
+    return _permit(organization_id, name, now, find=_get_or_make)
+
+
+def permit_known(*, organization_id: UUID, name: str, now: datetime) -> Permit:
+    """The same for a name that anybody may have made up: without a row it is permitted, uncounted,
+    and gets none."""
+    return _permit(organization_id, name, now, find=_get)
 
 
 def report(*, permit: Permit, outcome: Outcome, now: datetime) -> None:
@@ -89,21 +83,49 @@ def _announce(permit: Permit, before: BreakerState, after: BreakerState, now: da
     )
 
 
+def _permit(organization_id: UUID, name: str, now: datetime, *, find: Find) -> Permit:
+    token = secrets.token_hex(8)
+    uncounted = Permit(organization_id, name, token, -1, is_counted=False)
+    try:
+        answer = states.ask(organization_id=organization_id, name=name, permit=token, now=now)
+        if answer is None:
+            breaker = find(organization_id, name, now)
+            if breaker is None:
+                return uncounted
+            states.learn(breaker=breaker, now=now)
+            answer = states.ask(organization_id=organization_id, name=name, permit=token, now=now)
+    except NoRedis:
+        answer = _by_row(find(organization_id, name, now))
+        if answer.is_permitted:
+            return uncounted
+    if answer is None:  # its limits were lost between the two questions
+        return uncounted
+    if not answer.is_permitted:
+        raise _open(name, answer)
+    return Permit(organization_id, name, token, answer.generation)
+
+
+def _get(organization_id: UUID, name: str, _now: datetime) -> CircuitBreaker | None:
+    return CircuitBreaker.objects.filter(organization_id=organization_id, name=name).first()
+
+
 def _get_or_make(organization_id: UUID, name: str, now: datetime) -> CircuitBreaker:
-    rows = CircuitBreaker.objects.filter(organization_id=organization_id, name=name)
-    found = rows.first()
-    if found is None:
-        made = CircuitBreaker(
-            organization_id=organization_id, name=name, created_at=now, updated_at=now
-        )
-        CircuitBreaker.objects.bulk_create([made], ignore_conflicts=True)
-        found = rows.get()
-    return found
+    found = _get(organization_id, name, now)
+    if found is not None:
+        return found
+    made = CircuitBreaker(
+        organization_id=organization_id,
+        name=name,
+        is_automatic=True,
+        created_at=now,
+        updated_at=now,
+    )
+    CircuitBreaker.objects.bulk_create([made], ignore_conflicts=True)
+    return CircuitBreaker.objects.get(organization_id=organization_id, name=name)
 
 
-def _by_row(organization_id: UUID, name: str, now: datetime) -> Answer:
-    breaker = _get_or_make(organization_id, name, now)
-    is_open = breaker.forced == Forced.OPEN
+def _by_row(breaker: CircuitBreaker | None) -> Answer:
+    is_open = breaker is not None and breaker.forced == Forced.OPEN
     state = BreakerState.OPEN if is_open else BreakerState.CLOSED
     return Answer(is_permitted=not is_open, state=state)
 

@@ -44,7 +44,8 @@ def configure(
     elif changes:
         for key, value in limits.items():
             setattr(breaker, key, value)
-        _save(breaker, [*limits], now)
+        breaker.is_automatic = False
+        _save(breaker, [*limits, "is_automatic"], now)
         _record(breaker, "breaker.update", actor, now, {"changes": changes})
     _teach_after_commit(breaker, now)
     return breaker, is_new

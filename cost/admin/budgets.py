@@ -12,15 +12,16 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 
 from cost import choices
-from cost.choices import BudgetPeriod, BudgetScope
+from cost.choices import BudgetPeriod, BudgetScope, BudgetSource
 from cost.models import Budget
 from cost.operations import budgets as operations
 from cost.selectors import budgets, reports, spending
 from cost.selectors.reports import Day
 from cost.selectors.spending import Standing
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time
+from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, names_of
 from kernel.admin_forms import SELECT, TEXT, DialogForm, form_button, list_form_button
+from kernel.admin_links import choices_of
 from preferences.choices import EDIT
 
 CHART_DAYS: Final = 30
@@ -30,6 +31,8 @@ PAGES: Final = {
     BudgetScope.TASK: "tasks_task",
     BudgetScope.RUN: "agents_agentexecution",
 }
+# The scopes that the audit trail has the same word for.
+NAMED: Final = (BudgetScope.AGENT, BudgetScope.TASK)
 HARDNESS: Final = (("soft", "Tell, and go on"), ("hard", "Refuse model calls"))
 
 
@@ -114,14 +117,31 @@ class BudgetForm(BudgetLimits):
     """A new budget."""
 
     scope = forms.ChoiceField(label="Of", choices=BudgetScope.choices, widget=SELECT())
+    agent = forms.ChoiceField(
+        label="Which agent", required=False, help_text="For a budget of an agent.", widget=SELECT()
+    )
     subject_id = forms.UUIDField(
-        label="Id of the agent, task or run",
+        label="Id of the task or run",
         required=False,
         help_text="Left out: each one has the budget for itself.",
         widget=TEXT(),
     )
     period = forms.ChoiceField(label="For each", choices=BudgetPeriod.choices, widget=SELECT())
-    field_order: ClassVar = ["scope", "subject_id", "period"]
+    field_order: ClassVar = ["scope", "agent", "subject_id", "period"]
+
+    def prepare(self) -> None:
+        """The agents by name."""
+        super().prepare()
+        agents = choices_of(self.request, "agent")
+        self.fields["agent"].choices = [("", "Each one for itself"), *agents]
+
+    def values(self) -> dict[str, Any]:
+        """As the operation takes them."""
+        found = super().values()
+        agent = found.pop("agent")
+        if found["scope"] == BudgetScope.AGENT and agent:
+            found["subject_id"] = UUID(agent)
+        return found
 
 
 def _stands(budget: Budget) -> Standing:
@@ -138,7 +158,13 @@ def _subject(budget: Budget) -> str:
         return display.NOTHING
     if budget.subject_id is None:
         return "each"
-    return str(display.page_link(PAGES[BudgetScope(budget.scope)], budget.subject_id))
+    names: Mapping[tuple[str, str], str] = getattr(budget, "names", {})
+    name = names.get((budget.scope, str(budget.subject_id)), "")
+    return str(display.page_link(PAGES[BudgetScope(budget.scope)], budget.subject_id, name))
+
+
+def _is_own(budget: Budget) -> bool:
+    return budget.source == BudgetSource.PERSON
 
 
 def _kind(budget: Budget) -> str:
@@ -165,13 +191,15 @@ class BudgetAdmin(ConsoleAdmin):
     view_permission = "cost.read"
     edit_permission = EDIT
     api_path = "/api/v1/budgets"
-    list_display: ClassVar = ("scope", SUBJECT, "period", LIMIT, GAUGE, KIND, "short_id")
-    list_filter: ClassVar = ("is_active", "scope", "period")
+    list_display: ClassVar = ("scope", SUBJECT, "period", LIMIT, GAUGE, KIND, "source", "short_id")
+    list_filter: ClassVar = ("is_active", "scope", "period", "source")
+    linked_filters: ClassVar = ("subject_id",)
     list_before_template = "console/budget_chart.html"
     ordering: ClassVar = ("-is_active", "-created_at", "-pk")
     fields: ClassVar = (
         "scope",
         SUBJECT,
+        "source",
         "period",
         LIMIT,
         GAUGE,
@@ -190,9 +218,15 @@ class BudgetAdmin(ConsoleAdmin):
     actions_detail: ClassVar = ("change_budget", "remove_budget")
 
     def read_along(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """How they stand, in one query."""
+        """How they stand, and what their agents and tasks are called: two queries."""
+        wanted = {
+            scope.value: {row.subject_id for row in rows if row.scope == scope and row.subject_id}
+            for scope in NAMED
+        }
+        names = names_of(request, wanted)
         for stands in _ask(rows) if rows else ():
             stands.budget.stands = stands  # type: ignore[attr-defined]  # read by `_stands`
+            stands.budget.names = names  # type: ignore[attr-defined]  # read by `_subject`
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -213,13 +247,15 @@ class BudgetAdmin(ConsoleAdmin):
         """Make one."""
         operations.create_budget(**values, **self._who(request))
 
-    @form_button("Change", BudgetLimits, icon="tune")
+    @form_button("Change", BudgetLimits, icon="tune", available=_is_own)
     def change_budget(self, request: HttpRequest, budget: Budget, **values: Any) -> None:
         """Give it other limits."""
         operations.change_budget(budget_id=budget.pk, values=values, **self._who(request))
 
     @confirmed(
-        "Remove", "It counts no more, and is kept.", available=lambda budget: budget.is_active
+        "Remove",
+        "It counts no more, and is kept.",
+        available=lambda budget: budget.is_active and _is_own(budget),
     )
     def remove_budget(self, request: HttpRequest, budget: Budget) -> None:
         """Let it count no more."""

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import User
-from cost.choices import DEMO
+from cost.choices import DEMO, ESTIMATED_SOURCE
 from cost.models import UsageRecord
 from cost.selectors import usage
 from kernel import display
@@ -26,7 +26,15 @@ PROVIDER = column(
     lambda row: row.provider,
     lambda name: "Demo (offline)" if name == DEMO else name,
 )
-PRICE = column("price", lambda row: "known" if row.is_priced else "unknown", display.status)
+
+
+def _price(row: UsageRecord) -> str:
+    if row.price_source == ESTIMATED_SOURCE:
+        return "estimated"
+    return "known" if row.is_priced else "unknown"
+
+
+PRICE = column("price", _price, display.status)
 
 
 @admin.register(UsageRecord)

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from accounts.models import TenantRow
 from cost import choices
-from cost.choices import BudgetPeriod, BudgetScope
+from cost.choices import BudgetPeriod, BudgetScope, BudgetSource
 from kernel import display
 
 
@@ -15,9 +15,16 @@ class Budget(TenantRow):
 
     `subject_id` is the agent, task or execution; None of another scope than the organization's
     means each one of them for itself. A hard budget refuses model calls, a soft one only tells.
+    One of the source `version` is the `daily_budget_usd` of an agent's current version.
     Budgets are never deleted: one that was replaced or removed is no longer active.
     """
 
+    source = models.CharField(
+        max_length=8,
+        choices=BudgetSource,
+        default=BudgetSource.PERSON,
+        db_default=BudgetSource.PERSON,
+    )
     scope = models.CharField(max_length=16, choices=BudgetScope)
     # Of higher floors, hence a plain column.
     subject_id = models.UUIDField(null=True, blank=True)
@@ -32,10 +39,10 @@ class Budget(TenantRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "scope", "subject_id", "period"],
+                fields=["organization", "source", "scope", "subject_id", "period"],
                 condition=Q(is_active=True),
                 nulls_distinct=False,
-                name="budget_active_unique",
+                name="budget_active_once",
             ),
             models.CheckConstraint(condition=Q(limit_usd__gte=0), name="budget_limit_not_negative"),
             models.CheckConstraint(
@@ -52,7 +59,8 @@ class BudgetWindow(TenantRow):
     """One budget over one period of one subject: what was spent in it, and what is reserved.
 
     It is made when the first call is asked for, and `spent_usd` is the sum of the ledger's rows
-    from then on, at any moment. Without `budget_id` it counts an agent's own daily limit.
+    from then on, at any moment. Those without `budget_id` are of a time when agents' own daily
+    limits were no budgets.
     `alerted_percent` is the highest threshold that was told of, under the limit of that moment.
     """
 
@@ -93,11 +101,19 @@ class BudgetWindow(TenantRow):
 
 
 class Reservation(models.Model):
-    """The worst case of a model call that is under way, held in every window that it counts in."""
+    """The worst case of a model call that is under way, held in every window that it counts in.
+
+    It knows what the ledger's row needs, for a call whose answer nobody gets.
+    """
 
     organization_id = models.UUIDField()
     execution_id = models.UUIDField()
     ordinal = models.PositiveIntegerField()
+    agent_id = models.UUIDField(null=True)
+    task_id = models.UUIDField(null=True)
+    user_id = models.UUIDField(null=True)
+    provider = models.CharField(max_length=64, db_default="")
+    model = models.CharField(max_length=255, db_default="")
     amount_usd = models.DecimalField(
         max_digits=choices.MONEY_DIGITS, decimal_places=choices.MONEY_PLACES
     )

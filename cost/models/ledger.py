@@ -11,7 +11,8 @@ class UsageRecord(TenantRow):
     """One model call: its tokens and what they cost.
 
     `agent_id`, `task_id`, `execution_id` and `user_id` are plain columns: the ledger outlives what
-    it bills. (`execution_id`, `ordinal`) makes booking the same call twice harmless.
+    it bills. (`execution_id`, `ordinal`) makes booking the same call twice harmless; a call without
+    `ordinal` got no answer, and another model's was asked for under its number.
     `input_tokens` includes those read from or written to the provider's cache. `occurred_at` is
     when its cost was reserved; without a budget, when it was booked. `number` orders rows as they
     were booked: `operations.rollup` goes by it.
@@ -21,7 +22,7 @@ class UsageRecord(TenantRow):
     task_id = models.UUIDField(null=True, blank=True)
     execution_id = models.UUIDField(null=True, blank=True)
     user_id = models.UUIDField(null=True, blank=True)
-    ordinal = models.PositiveIntegerField(default=0)
+    ordinal = models.PositiveIntegerField(null=True, blank=True, default=0)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
     input_tokens = models.PositiveBigIntegerField(default=0)

@@ -9,9 +9,10 @@ from uuid import UUID
 from django.db import transaction
 
 from audit import operations as audit
-from cost.choices import DEFAULT_THRESHOLDS, BudgetPeriod, BudgetScope
-from cost.errors import BudgetExists, BudgetNotFound
+from cost.choices import DEFAULT_THRESHOLDS, BudgetPeriod, BudgetScope, BudgetSource
+from cost.errors import BudgetExists, BudgetNotFound, BudgetOfVersion
 from cost.models import Budget
+from cost.operations import windows
 from cost.selectors import budgets
 from kernel.actors import Actor
 from kernel.errors import Invalid
@@ -55,6 +56,10 @@ def set_monthly_budget(
             **values,
         )
     )
+    if former is not None:
+        windows.move_windows(
+            organization_id=organization_id, former_id=former.pk, budget_id=made.pk
+        )
     replaced = {"replaces": str(former.pk)} if former else {}
     _record(made, "budget.create", actor, now, {**_shown(values), **replaced})
     if former is not None and former.is_hard and _is_laxer(made, than=former):
@@ -108,50 +113,84 @@ def change_budget(
 ) -> Budget:
     """Change limit_usd, is_hard, alert_thresholds or is_active.
 
-    Raises BudgetNotFound, and BudgetExists if it becomes active beside another one.
+    Raises BudgetNotFound, BudgetOfVersion, and BudgetExists if it becomes active beside another.
     """
-    budget = _lock(organization_id, budget_id)
-    former = Budget(limit_usd=budget.limit_usd, is_hard=budget.is_hard, is_active=budget.is_active)
-    changes = {
-        name: [getattr(budget, name), value]
-        for name, value in values.items()
-        if getattr(budget, name) != value
-    }
-    if not changes:
-        return budget
-    for name, (_, value) in changes.items():
-        setattr(budget, name, value)
-    if budget.is_active and not former.is_active:
-        _refuse_twin(budget)
-    budget.updated_at = now
-    budget.save(update_fields=[*changes, "updated_at"])
-    _record(
-        budget,
-        "budget.update",
-        actor,
-        now,
-        {"changes": {name: [*_shown({0: a, 1: b}).values()] for name, (a, b) in changes.items()}},
-    )
-    if former.is_active and former.is_hard and _is_laxer(budget, than=former):
-        raised(organization_id, now)
-    return budget
+    budget = _lock_own(organization_id, budget_id)
+    changes = {name: new for name, new in values.items() if getattr(budget, name) != new}
+    return _change(budget, changes, actor, now) if changes else budget
 
 
 @transaction.atomic
 def remove_budget(*, organization_id: UUID, budget_id: UUID, actor: Actor, now: datetime) -> None:
-    """Let it count no more; it is kept, inactive. Raises BudgetNotFound."""
-    budget = _lock(organization_id, budget_id)
-    if not budget.is_active:
-        return
-    _deactivate(budget, now)
-    _record(budget, "budget.remove", actor, now, {})
-    raised(organization_id, now)
+    """Let it count no more; it is kept, inactive. Raises BudgetNotFound or BudgetOfVersion."""
+    budget = _lock_own(organization_id, budget_id)
+    if budget.is_active:
+        _remove(budget, actor, now)
+
+
+@transaction.atomic
+def limit_agent(
+    *, organization_id: UUID, agent_id: UUID, daily_limit_usd: Decimal, actor: Actor, now: datetime
+) -> None:
+    """Keep the budget of what an agent's version lets it spend a day; 0 is no limit, so none.
+
+    The caller has locked the agent, and changes it with its versions only.
+    """
+    rows = Budget.objects.filter(source=BudgetSource.VERSION, organization_id=organization_id)
+    budget = rows.select_for_update().filter(subject_id=agent_id, is_active=True).first()
+    if budget is None and daily_limit_usd:
+        values: dict[str, Any] = {
+            "source": BudgetSource.VERSION,
+            "scope": BudgetScope.AGENT,
+            "subject_id": agent_id,
+            "period": BudgetPeriod.DAY,
+            "limit_usd": daily_limit_usd,
+            "is_hard": True,
+            "alert_thresholds": list(DEFAULT_THRESHOLDS),
+        }
+        made = Budget(organization_id=organization_id, created_at=now, updated_at=now, **values)
+        _record(_make(made), "budget.create", actor, now, _shown(values))
+    elif budget is not None and not daily_limit_usd:
+        _remove(budget, actor, now)
+    elif budget is not None and budget.limit_usd != daily_limit_usd:
+        _change(budget, {"limit_usd": daily_limit_usd}, actor, now)
 
 
 def raised(organization_id: UUID, now: datetime) -> None:
     """Wake what waits for money, in the caller's transaction."""
     for hook in RAISED:
         hook(organization_id, now)
+
+
+def _change(budget: Budget, values: Mapping[str, Any], actor: Actor, now: datetime) -> Budget:
+    former = Budget(limit_usd=budget.limit_usd, is_hard=budget.is_hard, is_active=budget.is_active)
+    told = {
+        name: [*_shown({0: getattr(budget, name), 1: new}).values()] for name, new in values.items()
+    }
+    for name, value in values.items():
+        setattr(budget, name, value)
+    if budget.is_active and not former.is_active:
+        _refuse_twin(budget)
+    budget.updated_at = now
+    budget.save(update_fields=[*values, "updated_at"])
+    _record(budget, "budget.update", actor, now, {"changes": told})
+    if former.is_active and former.is_hard and _is_laxer(budget, than=former):
+        raised(budget.organization_id, now)
+    return budget
+
+
+def _remove(budget: Budget, actor: Actor, now: datetime) -> None:
+    _deactivate(budget, now)
+    _record(budget, "budget.remove", actor, now, {})
+    raised(budget.organization_id, now)
+
+
+def _lock_own(organization_id: UUID, budget_id: UUID) -> Budget:
+    """The budget, if somebody set it. Raises BudgetNotFound or BudgetOfVersion."""
+    budget = _lock(organization_id, budget_id)
+    if budget.source == BudgetSource.VERSION:
+        raise BudgetOfVersion
+    return budget
 
 
 def _lock(organization_id: UUID, budget_id: UUID) -> Budget:
@@ -183,6 +222,7 @@ def _make(budget: Budget) -> Budget:
 def _refuse_twin(budget: Budget) -> None:
     twin = Budget.objects.filter(
         organization_id=budget.organization_id,
+        source=budget.source,
         scope=budget.scope,
         subject_id=budget.subject_id,
         period=budget.period,

@@ -8,79 +8,20 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from cost.models import UsageRecord
+from cost.choices import ESTIMATED_SOURCE, FREE
+from cost.models import Reservation, UsageRecord
 from cost.operations import alerts, windows
 from cost.operations.alerts import Counted
-from cost.operations.windows import SHARED
 from cost.selectors import prices
-from cost.selectors.prices import OWN
 from kernel import ids
 
-# Two statements in one message: the second sees what was committed before it got the lock.
-_BOOK: Final = f"""
-{SHARED}
-WITH {OWN},
-gone AS (
-  DELETE FROM cost_reservation
-  WHERE execution_id = %(execution_id)s AND ordinal = %(ordinal)s
-  RETURNING amount_usd, window_ids, created_at
-),
-cost AS (
-  SELECT coalesce(
-    (SELECT round((input_usd * %(input_tokens)s + output_usd * %(output_tokens)s) / 1000000, 8)
-     FROM own),
-    %(list_usd)s::numeric
-  ) AS usd
-),
-booked AS (
-  INSERT INTO cost_usagerecord (id, created_at, updated_at, organization_id, agent_id, task_id,
-    execution_id, user_id, ordinal, provider, model, input_tokens, output_tokens,
-    cache_read_tokens, cache_write_tokens, cost_usd, is_priced, price_source, occurred_at)
-  SELECT %(id)s, %(now)s, %(now)s, %(organization_id)s, %(agent_id)s::uuid, %(task_id)s::uuid,
-    %(execution_id)s::uuid, %(user_id)s::uuid, %(ordinal)s, %(provider)s, %(model)s,
-    %(input_tokens)s, %(output_tokens)s, %(cache_read_tokens)s, %(cache_write_tokens)s,
-    CASE WHEN %(is_measured)s THEN cost.usd
-      ELSE greatest(cost.usd, (SELECT amount_usd FROM gone)) END,
-    %(is_measured)s AND (%(is_listed)s OR EXISTS (SELECT FROM own)),
-    CASE WHEN NOT %(is_measured)s THEN %(unmeasured)s WHEN EXISTS (SELECT FROM own) THEN %(own)s
-      ELSE %(price_source)s END,
-    coalesce((SELECT created_at FROM gone), %(now)s)
-  FROM cost
-  ON CONFLICT (execution_id, ordinal) DO NOTHING
-  RETURNING cost_usd, is_priced, price_source, occurred_at
-),
-facts AS (
-  SELECT coalesce(booked.cost_usd, 0) AS cost_usd, booked.occurred_at,
-    coalesce(gone.amount_usd, 0) AS amount_usd, coalesce(gone.window_ids, '{{}}') AS window_ids
-  FROM (VALUES (1)) AS one LEFT JOIN booked ON true LEFT JOIN gone ON true
-),
-touched AS (
-  SELECT stored.id,
-    CASE WHEN stored.id = ANY (facts.window_ids) THEN facts.amount_usd ELSE 0 END AS given_usd,
-    CASE WHEN stored.subject_id = ANY (%(subject_ids)s::uuid[])
-      AND stored.starts_at <= facts.occurred_at AND stored.ends_at > facts.occurred_at
-      THEN facts.cost_usd ELSE 0 END AS spent_usd
-  FROM facts JOIN cost_budgetwindow AS stored ON stored.organization_id = %(organization_id)s
-    AND (stored.id = ANY (facts.window_ids) OR (facts.cost_usd > 0
-      AND stored.subject_id = ANY (%(subject_ids)s::uuid[])
-      AND stored.ends_at > facts.occurred_at AND stored.starts_at <= facts.occurred_at))
-  ORDER BY stored.id FOR UPDATE OF stored
-),
-moved AS (
-  UPDATE cost_budgetwindow AS stored
-  SET reserved_usd = stored.reserved_usd - touched.given_usd,
-    spent_usd = stored.spent_usd + touched.spent_usd, updated_at = %(now)s
-  FROM touched WHERE stored.id = touched.id
-  RETURNING stored.id, stored.budget_id, stored.scope, stored.subject_id, stored.starts_at,
-    stored.spent_usd, stored.alerted_percent, stored.alerted_limit_usd
-)
-SELECT booked.cost_usd, booked.is_priced, booked.price_source, booked.occurred_at,
-  (SELECT amount_usd FROM gone), moved.id, moved.budget_id, moved.scope, moved.subject_id,
-  moved.starts_at, moved.spent_usd, moved.alerted_percent, moved.alerted_limit_usd,
-  budget.limit_usd, budget.alert_thresholds, budget.is_hard
-FROM (VALUES (1)) AS one LEFT JOIN booked ON true LEFT JOIN moved ON true
-LEFT JOIN cost_budget AS budget ON budget.id = moved.budget_id AND budget.is_active
-"""  # noqa: S608 - made of constants
+_BOOK: Final = """
+SELECT * FROM cost_book_1(%(lock_space)s, %(lock_key)s, %(id)s, %(organization_id)s, %(agent_id)s,
+  %(task_id)s, %(execution_id)s, %(user_id)s, %(ordinal)s, %(kept_ordinal)s, %(provider)s,
+  %(model)s, %(input_tokens)s, %(output_tokens)s, %(cache_read_tokens)s, %(cache_write_tokens)s,
+  %(list_usd)s, %(is_listed)s, %(is_measured)s, %(is_estimate)s, %(price_source)s, %(own_source)s,
+  %(other_source)s, %(now)s)
+"""
 OWN_SOURCE: Final = "organization"
 # An answer came without figures: what was reserved counts, the most that it can have cost.
 UNMEASURED_SOURCE: Final = "unmeasured"
@@ -102,6 +43,7 @@ def record_usage(
     organization_id: UUID,
     provider: str,
     model: str,
+    answered_by: str = "",
     usage: prices.TokenUsage,
     execution_id: UUID | None,
     ordinal: int,
@@ -112,11 +54,19 @@ def record_usage(
 ) -> UsageRecord:
     """Book one model call, in the caller's transaction: in one message to the database.
 
+    `model` is what was asked for, as it was reserved; `answered_by` is the name in the answer. It
+    counts only where the list has a higher price for it, or the only one: aliases are common.
     `ordinal` numbers the calls of an execution. Booking the same call again changes nothing and
     gives the row that is there. What was reserved for it is given back, and the windows of its
     budgets count what it cost. The windows stay locked to the transaction's end: book late in it.
     """
-    listed = prices.price(provider=provider, model=model, usage=usage, at=now)
+    listed = max(
+        (
+            prices.price(provider=provider, model=name, usage=usage, at=now)
+            for name in {model, answered_by or model}
+        ),
+        key=lambda found: (found.is_priced, found.cost_usd),
+    )
     record = UsageRecord(
         id=ids.new(),
         created_at=now,
@@ -145,8 +95,39 @@ def record_usage(
     return record
 
 
-def _book(record: UsageRecord, listed: prices.Price, *, is_measured: bool) -> _Booked:
-    whose = (record.organization_id, record.agent_id, record.task_id, record.execution_id)
+@transaction.atomic(savepoint=False)
+def record_unanswered(*, held: Reservation, may_be_answered: bool, now: datetime) -> None:
+    """Count all that was held for a call as spent, in the caller's transaction, if it still is.
+
+    Nobody knows what the call cost; this is the most that it can have. `may_be_answered`: an answer
+    that comes after all changes nothing. Else the call's number is free for another model's answer.
+    """
+    record = UsageRecord(
+        id=ids.new(),
+        created_at=now,
+        updated_at=now,
+        organization_id=held.organization_id,
+        provider=held.provider,
+        model=held.model,
+        execution_id=held.execution_id,
+        ordinal=held.ordinal,
+        agent_id=held.agent_id,
+        task_id=held.task_id,
+        user_id=held.user_id,
+    )
+    kept = held.ordinal if may_be_answered else None
+    estimate = {"is_estimate": True, "kept_ordinal": kept, "other_source": ESTIMATED_SOURCE}
+    booked = _book(record, prices.Price(FREE, is_priced=False), is_measured=False, **estimate)
+    if booked.row is not None:
+        record.cost_usd, record.is_priced, record.price_source, record.occurred_at = booked.row
+        alerts.tell(
+            record=record, reserved_usd=booked.reserved_usd, counted=booked.counted, now=now
+        )
+
+
+def _book(
+    record: UsageRecord, listed: prices.Price, *, is_measured: bool, **estimate: Any
+) -> _Booked:
     asked: dict[str, Any] = {
         **windows.lock_keys(record.organization_id),
         "id": record.pk,
@@ -163,17 +144,18 @@ def _book(record: UsageRecord, listed: prices.Price, *, is_measured: bool) -> _B
         "output_tokens": record.output_tokens,
         "cache_read_tokens": record.cache_read_tokens,
         "cache_write_tokens": record.cache_write_tokens,
-        "subject_ids": [subject_id for subject_id in whose if subject_id],
         "list_usd": listed.cost_usd,
         "is_listed": listed.is_priced,
         "is_measured": is_measured,
         "price_source": listed.source,
-        "own": OWN_SOURCE,
-        "unmeasured": UNMEASURED_SOURCE,
+        "own_source": OWN_SOURCE,
+        "other_source": UNMEASURED_SOURCE,
+        "is_estimate": False,
+        "kept_ordinal": record.ordinal,
+        **estimate,
     }
     with connection.cursor() as cursor:
         cursor.execute(_BOOK, asked)
-        cursor.nextset()  # past the lock
         rows = cursor.fetchall()
     row = rows[0][:4] if rows[0][0] is not None else None
     return _Booked(row, rows[0][4], [Counted(*found[5:]) for found in rows if found[5] is not None])

@@ -1,12 +1,13 @@
 """Windows: the counters of budgets, one for each period of each subject.
 
-Three rules keep them exact. Whoever books a call holds the organization's lock, shared, to the
-end of its transaction; whoever makes a window, or moves the ledger's mark, holds it alone: then no
-call is between. Whoever changes windows locks them all in one statement, in the order of their
-ids: nobody waits for each other. And whoever holds one locks no task, agent or budget after it.
+Three rules keep them exact. Whoever reserves or books a call holds the organization's lock, shared,
+to the end of its transaction, and takes it before it locks a row; whoever makes a window, or moves
+the ledger's mark, holds it alone: then no call is between. Whoever changes windows locks them all
+in one statement, in the order of their ids: nobody waits for each other. And whoever holds one
+locks no task, agent or budget after it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -25,41 +26,39 @@ IDLE: Final = timedelta(days=30)
 BATCH: Final = 500
 ALONE: Final = "SELECT pg_advisory_xact_lock(%(lock_space)s, %(lock_key)s)"
 SHARED: Final = "SELECT pg_advisory_xact_lock_shared(%(lock_space)s, %(lock_key)s);"
-# The limits that a call has to keep, each with its period of now. The daily limit of the agent's
-# version has no budget.
-LIMITS: Final = """
-subjects (scope, subject_id) AS (
-  VALUES ('organization', %(organization_id)s::uuid), ('agent', %(agent_id)s::uuid),
-    ('task', %(task_id)s::uuid), ('run', %(execution_id)s::uuid)
-),
-limits AS (
-  SELECT budget.id AS budget_id, budget.scope, subjects.subject_id, budget.limit_usd,
-    budget.is_hard,
-    CASE budget.period WHEN 'day' THEN %(day_starts)s::timestamptz
-      WHEN 'month' THEN %(month_starts)s::timestamptz ELSE %(total_starts)s::timestamptz
-    END AS starts_at,
-    CASE budget.period WHEN 'day' THEN %(day_ends)s::timestamptz
-      WHEN 'month' THEN %(month_ends)s::timestamptz ELSE %(total_ends)s::timestamptz
-    END AS ends_at
-  FROM subjects JOIN cost_budget AS budget
-    ON budget.organization_id = %(organization_id)s AND budget.is_active
-    AND budget.scope = subjects.scope
-    AND (budget.subject_id = subjects.subject_id OR budget.subject_id IS NULL)
-  WHERE subjects.subject_id IS NOT NULL
-  UNION ALL
-  SELECT NULL, 'agent', %(agent_id)s::uuid, %(daily_limit_usd)s::numeric, true,
-    %(day_starts)s::timestamptz, %(day_ends)s::timestamptz
-  WHERE %(daily_limit_usd)s::numeric > 0 AND %(agent_id)s::uuid IS NOT NULL
-)
-"""
+# What calls under way hold already counts in a new window, too: a budget that takes the place of
+# another one must not forget them. A run's own comes with its call, without the lock.
 _OPEN: Final = f"""
-WITH {LIMITS}
-INSERT INTO cost_budgetwindow (id, created_at, updated_at, organization_id, budget_id, scope,
-  subject_id, starts_at, ends_at, spent_usd, reserved_usd, alerted_percent, alerted_limit_usd)
-SELECT gen_random_uuid(), %(now)s, %(now)s, %(organization_id)s::uuid, asked.budget_id,
-  asked.scope, asked.subject_id, asked.starts_at, asked.ends_at, {SPENT}, 0, 0, 0
-FROM limits AS asked WHERE asked.scope = 'run' OR NOT %(only_run)s
-ON CONFLICT (organization_id, budget_id, subject_id, starts_at) DO NOTHING
+WITH asked AS (
+  SELECT * FROM cost_limits_1(%(organization_id)s, %(agent_id)s, %(task_id)s, %(execution_id)s,
+    %(periods)s)
+  WHERE scope = 'run' OR NOT %(only_run)s
+),
+held AS (
+  SELECT asked.budget_id, asked.subject_id, kept.id, kept.amount_usd
+  FROM asked JOIN cost_reservation AS kept ON kept.organization_id = %(organization_id)s
+    AND kept.created_at >= asked.starts_at AND kept.created_at < asked.ends_at
+    AND asked.subject_id = CASE asked.scope WHEN 'organization' THEN kept.organization_id
+      WHEN 'agent' THEN kept.agent_id WHEN 'task' THEN kept.task_id ELSE kept.execution_id END
+),
+made AS (
+  INSERT INTO cost_budgetwindow (id, created_at, updated_at, organization_id, budget_id, scope,
+    subject_id, starts_at, ends_at, spent_usd, reserved_usd, alerted_percent, alerted_limit_usd)
+  SELECT gen_random_uuid(), %(now)s, %(now)s, %(organization_id)s, asked.budget_id, asked.scope,
+    asked.subject_id, asked.starts_at, asked.ends_at, {SPENT},
+    (SELECT coalesce(sum(held.amount_usd), 0) FROM held
+     WHERE held.budget_id = asked.budget_id AND held.subject_id = asked.subject_id), 0, 0
+  FROM asked
+  ON CONFLICT (organization_id, budget_id, subject_id, starts_at) DO NOTHING
+  RETURNING id, budget_id, subject_id
+)
+UPDATE cost_reservation AS kept SET window_ids = kept.window_ids || new.ids
+FROM (
+  SELECT held.id, array_agg(made.id) AS ids FROM held JOIN made
+    ON made.budget_id = held.budget_id AND made.subject_id = held.subject_id
+  GROUP BY held.id
+) AS new
+WHERE kept.id = new.id
 """  # noqa: S608 - made of constants
 # What is given back to the windows of the rows of `gone (amount_usd, window_ids)`.
 GIVE_BACK: Final = """
@@ -84,25 +83,43 @@ def lock_keys(organization_id: UUID) -> dict[str, int]:
     return {"lock_space": LOCK_SPACE, "lock_key": organization_id.int % 2**31}
 
 
-def period_keys(now: datetime) -> dict[str, datetime]:
-    """The parameters of LIMITS about time."""
-    found: dict[str, datetime] = {}
-    for period in BudgetPeriod:
-        found[f"{period}_starts"], found[f"{period}_ends"] = periods.bounds(period=period, now=now)
-    return found
+def lock_shared(organization_ids: Collection[UUID]) -> None:
+    """Hold these organizations' locks as whoever books does, to the end of the transaction.
+
+    Before any row of a reservation is locked: whoever makes a window holds the lock when it does.
+    """
+    with connection.cursor() as cursor:
+        for organization_id in sorted(organization_ids):
+            cursor.execute(SHARED, lock_keys(organization_id))
+
+
+def periods_at(now: datetime) -> list[datetime]:
+    """When day, month and total of now start and end, as `cost_limits_1` takes them."""
+    order = (BudgetPeriod.DAY, BudgetPeriod.MONTH, BudgetPeriod.TOTAL)
+    return [edge for period in order for edge in periods.bounds(period=period, now=now)]
 
 
 @transaction.atomic
 def open_windows(*, asked: Mapping[str, Any], only_run: bool) -> None:
     """Make the windows that are lacking for a call, with what was spent in them so far.
 
-    `asked` are the parameters of LIMITS and of the lock. `only_run`: just those of its run, whose
-    calls come one by one, so that each new run need not wait for everybody.
+    `asked` are the parameters of `cost_limits_1` and of the lock. `only_run`: just those of its
+    run, whose calls come one by one, so that each new run need not wait for everybody.
     """
     with connection.cursor() as cursor:
         if not only_run:
             cursor.execute(ALONE, asked)
         cursor.execute(_OPEN, {**asked, "only_run": only_run})
+
+
+def move_windows(*, organization_id: UUID, former_id: UUID, budget_id: UUID) -> None:
+    """Have another budget go on counting, in the caller's transaction: with what was spent, what
+    calls under way hold, and what was told."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALONE, lock_keys(organization_id))
+    BudgetWindow.objects.filter(organization_id=organization_id, budget_id=former_id).update(
+        budget_id=budget_id
+    )
 
 
 def prune_windows(*, now: datetime) -> int:

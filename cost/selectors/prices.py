@@ -14,15 +14,6 @@ from cost.choices import CENT, DEMO, FREE
 from cost.errors import PriceNotFound
 from cost.models import ModelPrice
 
-# The organization's price of the model, as a common table expression of a statement that needs it.
-OWN: Final = r"""
-own AS (
-  SELECT input_usd, output_usd FROM cost_modelprice
-  WHERE organization_id = %(organization_id)s AND provider = %(provider)s
-    AND lower(%(model)s) LIKE replace(replace(lower(model), '_', '\_'), '*', '%%')
-  ORDER BY length(replace(model, '*', '')) DESC, length(model), model LIMIT 1
-)
-"""
 PRICE_LIST: Final = f"genai-prices {version('genai-prices')}"
 
 
@@ -62,7 +53,7 @@ def price(*, provider: str, model: str, usage: TokenUsage, at: datetime) -> Pric
     No network. Models that the list does not know under this provider (local ones behind a
     custom base URL among them) and usage that makes no sense are 0 and not priced; the offline
     `demo` provider is free, and priced. Prices of the organization's own (`ModelPrice`) go before
-    it: statements look for them (`OWN`).
+    it: `cost_own_price_1` of the database looks for them.
     """
     if provider == DEMO:
         return Price(FREE, is_priced=True, source=DEMO)

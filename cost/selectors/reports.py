@@ -3,6 +3,7 @@
 Days are those of UTC; a report of some days ends with today.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,9 @@ from cost.choices import CENT
 from cost.selectors import periods
 from cost.selectors.spending import MARK
 
+# Who knows what agents are called, deleted ones too; the app that has them appends itself in
+# `AppConfig.ready`.
+NAMES: Final[list[Callable[[UUID, Collection[UUID]], Mapping[UUID, str]]]] = []
 SUMMARY_DAYS: Final = 30
 MOST_AGENTS: Final = 200
 _USAGE: Final = f"""
@@ -82,6 +86,7 @@ class Share:
 
     key: Any
     sums: Sums
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +134,18 @@ def by_provider(*, organization_id: UUID, days: int, now: datetime) -> Shares:
 
 def by_agent(*, organization_id: UUID, days: int, now: datetime) -> Shares:
     """The same by agent: the MOST_AGENTS dearest."""
-    items, total, count = [], Decimal(0), 0
-    for key, *sums, total, count in _ask(_BY_AGENT, organization_id, days, now):  # noqa: B007 - the last row's totals are every row's
-        items.append(Share(key, Sums(*sums)))
+    rows = _ask(_BY_AGENT, organization_id, days, now)
+    names = _names(organization_id, [key for key, *_ in rows if key])
+    items = [Share(key, Sums(*sums), names.get(key, "")) for key, *sums, _, _ in rows]
+    total, count = rows[0][-2:] if rows else (Decimal(0), 0)  # every row has those of all
     return Shares(items, days, total, count)
+
+
+def _names(organization_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, str]:
+    found: dict[UUID, str] = {}
+    for find in NAMES if agent_ids else ():
+        found |= find(organization_id, agent_ids)
+    return found
 
 
 def total_since(*, organization_id: UUID, since: datetime) -> Decimal:

@@ -1,13 +1,26 @@
 """The ledger's rows, and sums over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, Sum
 
 from cost.choices import FREE
 from cost.models import UsageRecord
+
+_OF_RUNS: Final = """
+SELECT execution_id, sum(cost_usd), bool_or(is_held) FROM (
+  SELECT execution_id, cost_usd, false AS is_held FROM cost_usagerecord
+  WHERE execution_id = ANY (%(execution_ids)s::uuid[])
+  UNION ALL
+  SELECT execution_id, amount_usd, true FROM cost_reservation
+  WHERE execution_id = ANY (%(execution_ids)s::uuid[])
+) AS part GROUP BY 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +32,22 @@ class Total:
     output_tokens: int
     calls: int
     unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """What a run spent; `is_held` if a call of it is under way, or was when its worker died. What
+    is held for that one counts: it is the most that it can cost."""
+
+    cost_usd: Decimal
+    is_held: bool
+
+
+def costs_of_runs(*, execution_ids: Sequence[UUID]) -> dict[UUID, RunCost]:
+    """The cost of executions, of those that have any: one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_RUNS, {"execution_ids": list(execution_ids)})
+        return {row[0]: RunCost(*row[1:]) for row in cursor.fetchall()}
 
 
 def list_usage(*, organization_id: UUID) -> QuerySet[UsageRecord]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -19,6 +19,8 @@ from tasks.choices import OPEN, TaskStatus
 from tasks.errors import TaskNotFailed
 from tasks.models import Task
 from tasks.operations import redrives, requests
+
+ENDED: Final = "The task is {}. Only one that failed, or has not ended, can be a dead letter."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def add_letter(
             organization_id=organization_id, task_id=task_id, reason=reason, actor=actor, now=now
         )
     if task.status != TaskStatus.FAILED:
-        raise TaskNotDead
+        raise TaskNotDead() if task.status in OPEN else TaskNotDead(ENDED.format(task.status))
     if _rows(organization_id).filter(task=task, status=LetterStatus.OPEN).exists():
         raise AlreadyDead
     arrivals.arrive([task], now, reason=reason)

@@ -1,4 +1,4 @@
-"""Routes of the console's pages about the hub itself: settings, IP rules, health."""
+"""Routes of the console's pages that show no rows: settings, IP rules, costs, health."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from accounts.choices import SECURITY
 from accounts.models import Session, User
 from accounts.operations import stepup
 from hub import components
-from hub.console import audit_export, network, preferences
+from hub.console import audit_export, costs, network, preferences
 from kernel import clock
 from kernel.actors import Actor
 from kernel.admin_forms import CODE
@@ -54,6 +54,10 @@ def routes(wrap: Callable[[View], View], each_context: Context) -> list[URLPatte
         _require(request, audit_export.PERMISSION)
         return audit_export.export_page(request, context=each_context(request))
 
+    def costs_of(request: HttpRequest) -> HttpResponse:
+        _require(request, costs.PERMISSION)
+        return costs.costs_page(request, context=each_context(request))
+
     def check_provider(request: HttpRequest) -> HttpResponse:
         _require(request, SECURITY)
         if request.method == "POST":
@@ -76,6 +80,7 @@ def routes(wrap: Callable[[View], View], each_context: Context) -> list[URLPatte
         path("ip-rules/", wrap(ip_rules), name="ip_rules"),
         path("settings/security/check-provider/", wrap(check_provider), name="check_provider"),
         path("audit-export/", wrap(export), name="audit_export"),
+        path("costs/", wrap(costs_of), name="costs"),
         path("health/", wrap(health), name="health"),
     ]
 

@@ -7,6 +7,8 @@ from typing import Any
 from django import template
 from django.db.models import Model
 
+from agents.admin import standing
+from agents.models import AgentExecution
 from agents.runtime.providers import DEMO, PROVIDERS
 from kernel import display
 
@@ -41,6 +43,24 @@ def since(moment: datetime | None, now: datetime) -> str:
 def age(moment: datetime | None, now: datetime) -> str:
     """How long ago, as a duration."""
     return display.duration(max((now - moment).total_seconds(), 1) if moment else None)
+
+
+@register.filter
+def left(moment: datetime | None, now: datetime) -> str:
+    """How long until then, as a duration."""
+    return display.duration(max((moment - now).total_seconds(), 1) if moment else None)
+
+
+@register.filter
+def run_status(run: AgentExecution) -> str:
+    """How a run of an agent stands: one that was held has not failed."""
+    return standing.standing(run)
+
+
+@register.filter
+def is_held(run: AgentExecution | None) -> bool:
+    """Whether it stopped for something that may pass."""
+    return standing.is_held(run)
 
 
 @register.filter

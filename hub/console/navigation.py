@@ -69,6 +69,7 @@ MENU: Final[list[dict[str, Any]]] = [
         "title": "Operations",
         "separator": True,
         "items": [
+            _place("Costs", "pie_chart", "costs", "cost.read"),
             _page("Usage", "payments", "cost_usagerecord", "cost.read"),
             _page("Budgets", "savings", "cost_budget", "cost.read"),
             _page("Model prices", "sell", "cost_modelprice", "cost.read"),

@@ -13,9 +13,11 @@ from agents.choices import AgentStatus
 from agents.models import Agent, AgentExecution
 from agents.operations import catalogue
 from agents.runtime.providers import DEMO, available
+from agents.selectors import disabling_override
 from audit.models import AuditEvent
 from audit.selectors.chain import SEALED_WITHIN
 from cost.models import UsageRecord
+from dead_letters.selectors import list_letters
 from preferences.selectors import values
 from preferences.selectors.values import Values
 from tasks.choices import TaskStatus
@@ -33,6 +35,7 @@ UNFINISHED: Final = (
     Q(status=TaskStatus.ASSIGNED)
     | Q(status=TaskStatus.IN_PROGRESS)
     | Q(status__in=[TaskStatus.PENDING, TaskStatus.QUEUED])
+    | Q(status=TaskStatus.REVIEW)
 )
 ENDED: Final = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
@@ -75,7 +78,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The front page."""
+    """The front page. `agents` are those that no override disables."""
 
     announcement: str
     open_now: Tally
@@ -85,12 +88,15 @@ class Overview:
     finished: Sequence[Task]
     spend: Spend
     agents: Tally
+    disabled: int
     warnings: Sequence[Warned]
 
 
 def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
-    """The organization's state now: at most twelve queries, none of which grows with history."""
+    """The organization's state now: at most fourteen queries, none of which grows with history."""
     settings = values.read(organization_id=organization_id)
+    alive = Agent.objects.alive().filter(organization_id=organization_id)
+    agents = alive.annotate(disabled_by=disabling_override())
     running = list(
         Task.objects.filter(organization_id=organization_id, status=TaskStatus.IN_PROGRESS)
         .select_related("agent")
@@ -103,11 +109,12 @@ def get_overview(*, organization_id: UUID, now: datetime) -> Overview:
         announcement=settings["general.announcement"],
         open_now=_open_now(organization_id),
         today=_tally(today, TaskStatus),
-        needs_person=_listed(latest, (TaskStatus.REVIEW, TaskStatus.FAILED), "-updated_at"),
+        needs_person=_needs_person(organization_id),
         running=running,
         finished=_listed(latest, ENDED, "-completed_at"),
         spend=_spend(organization_id, now),
-        agents=_tally(Agent.objects.alive().filter(organization_id=organization_id), AgentStatus),
+        agents=_tally(agents.filter(disabled_by=None), AgentStatus),
+        disabled=agents.exclude(disabled_by=None)[:WINDOW].count(),
         warnings=[
             *_offline_provider(organization_id, settings),
             *_no_worker(organization_id, is_idle=not running, now=now),
@@ -150,6 +157,14 @@ def _latest(organization_id: UUID) -> set[UUID]:
 def _listed(tasks: QuerySet[Task], statuses: Sequence[str], order: str) -> list[Task]:
     found = tasks.filter(status__in=statuses).select_related("agent")
     return list(found.order_by(order, "-pk")[:LISTED])
+
+
+def _needs_person(organization_id: UUID) -> list[Task]:
+    """What is up for review, and then what failed for good. Who asked for a direct run was told."""
+    rows = Task.objects.filter(organization_id=organization_id).select_related("agent")
+    review = list(rows.filter(status=TaskStatus.REVIEW).order_by("-created_at", "-pk")[:LISTED])
+    letters = list_letters(organization_id=organization_id).select_related("task__agent")
+    return [*review, *(letter.task for letter in letters[: LISTED - len(review)])]
 
 
 def _spend(organization_id: UUID, now: datetime) -> Spend:

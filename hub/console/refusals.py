@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
-from kernel.http import middleware, problems
+from kernel.http import agenthub, middleware, problems
 
 CONSOLE: Final = "/admin/"
+SEED_004: Final = "/v1/"
 INSIDE: Final = "console/refused.html"
 OUTSIDE: Final = "console/single_sign_on.html"
 FAILED: Final = "console/failed.html"
@@ -46,6 +47,8 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's `handler404`."""
+    if request.path.startswith(SEED_004):
+        return agenthub.no_route()
     if not _is_page(request):
         return middleware.not_found(request, exception)
     sentence = "There is no such page, or what it showed is gone. The menu has every page."

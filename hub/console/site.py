@@ -16,7 +16,15 @@ from accounts.models import Session, User
 from accounts.operations import sessions
 from accounts.operations.login import Awaited
 from accounts.selectors import sessions as selectors
-from hub.console import account, administration, browsers, forms, overview, single_sign_on
+from hub.console import (
+    account,
+    administration,
+    attention,
+    browsers,
+    forms,
+    overview,
+    single_sign_on,
+)
 from kernel import clock
 from kernel.admin import ConsoleAdmin
 
@@ -50,13 +58,16 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no typ
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The front page; what it shows is open to every role that reads tasks."""
+        """The front page; each part of it shows to whoever may open the page behind it."""
         context: dict[str, Any] = {"now": clock.now(), **(extra_context or {})}
-        if isinstance(request.user, User) and request.user.has_perm("task.read"):
-            context["overview"] = overview.get_overview(
-                organization_id=request.user.organization_id, now=context["now"]
-            )
-            context["shows_cost"] = request.user.has_perm("cost.read")
+        user: Any = request.user
+        found = context["attention"] = attention.get_attention(user=user, now=context["now"])
+        if user.has_perm("task.read"):
+            shown = overview.get_overview(organization_id=user.organization_id, now=context["now"])
+            asked = {approval.task_id for approval in found.asked}
+            context["overview"] = shown
+            context["needs_person"] = [each for each in shown.needs_person if each.pk not in asked]
+            context["shows_cost"] = user.has_perm("cost.read")
         response: HttpResponse = super().index(request, context)
         return response
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.http import JsonResponse
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -62,6 +63,23 @@ ACTIONS: Final = {
 GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PAGE_SIZE: Final = 25
 MAX_PAGE_SIZE: Final = 500
+MAX_PAGE: Final = 10_000
+
+
+def no_route() -> JsonResponse:
+    """What a path below `/v1` answers that is none of its routes."""
+    status = 404
+    return JsonResponse(
+        {
+            "result": "ERR",
+            "status": status,
+            "message": "errMsg_RouteNotFound",
+            "errCode": status,
+            "date": clock.now(),
+            "detail": "No such route. The API is described at /api/schema/swagger/.",
+        },
+        status=status,
+    )
 
 
 class EnvelopePagination(BoundedPagination):
@@ -69,8 +87,15 @@ class EnvelopePagination(BoundedPagination):
 
     def read(self, request: Request) -> tuple[int, int]:
         """Number and size of the asked page; raises Invalid."""
+        for name in ("pageNumber", "pageRowCount"):
+            if len(request.query_params.getlist(name)) > 1:
+                raise Invalid.field(name, "Send it once.", type="array")
         size = whole(request, "pageRowCount", default=PAGE_SIZE, low=1, high=MAX_PAGE_SIZE)
-        number = whole(request, "pageNumber", default=1, low=0, high=10_000)
+        number = whole(request, "pageNumber", default=1, low=0, high=MAX_PAGE + 1)
+        if number > MAX_PAGE:
+            raise Invalid.field(
+                "pageNumber", f"Send at most {MAX_PAGE}, or filter the list.", type="max_value"
+            )
         return number, size if number else MAX_PAGE_SIZE
 
     def paginate_queryset(
@@ -100,7 +125,11 @@ class EnvelopePagination(BoundedPagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """The query parameters for the OpenAPI document."""
         bounds: list[tuple[str, dict[str, int], str]] = [
-            ("pageNumber", {"minimum": 0, "default": 1}, "0: no pages, at most 500 rows."),
+            (
+                "pageNumber",
+                {"minimum": 0, "maximum": MAX_PAGE, "default": 1},
+                "0: no pages, at most 500 rows.",
+            ),
             (
                 "pageRowCount",
                 {"minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
@@ -125,7 +154,7 @@ class AgentHubViewSet(HubViewSet):
     `data_name` is what one object is called in the envelope. `inputs` names the serializer of each
     action's body: what it makes of it is in `asked`, before anybody asks whether the caller may.
     `messages` are the resource's own `errMsg_…` by code, `parameters` its names for fields that an
-    operation finds wrong.
+    operation finds wrong, `apis` the seed's names of its actions, of which a stranger is told.
     """
 
     error_shape = SEED_004
@@ -134,7 +163,8 @@ class AgentHubViewSet(HubViewSet):
     inputs: ClassVar[Mapping[str, type[serializers.BaseSerializer[Any]]]] = {}
     messages: ClassVar[Mapping[str, str]] = {}
     parameters: ClassVar[Mapping[str, str]] = {}
-    # What a stranger is told; a resource has a name of its own in it.
+    apis: ClassVar[Mapping[str, str]] = {}
+    # What a stranger is told of an action without a name.
     login_message: ClassVar[str] = MESSAGES[401]
     asked: Any = None
     _began = 0.0
@@ -215,7 +245,7 @@ class AgentHubViewSet(HubViewSet):
     def refusal(self, problem: Mapping[str, Any]) -> dict[str, Any]:
         """`{result, status, message, errCode, date, detail}` for an RFC 9457 problem."""
         status = 400 if problem["status"] == 422 else problem["status"]
-        wrong = [f"{each['field']}: {each['message']}" for each in problem["errors"]]
+        wrong = [f"{self._named(each['field'])}: {each['message']}" for each in problem["errors"]]
         return {
             "result": "ERR",
             "status": status,
@@ -229,7 +259,8 @@ class AgentHubViewSet(HubViewSet):
         if named := self.messages.get(problem["code"]):
             return named
         if status == 401:
-            return self.login_message
+            api = self.apis.get(self.action or "")
+            return f"errMsg_{api}RequiresLogin" if api else self.login_message
         if status == 404 and getattr(self, "action", None) == "destroy":
             return "errMsg_RecordNotFoundToDelete"
         if status == 400 and problem["errors"]:
@@ -237,14 +268,23 @@ class AgentHubViewSet(HubViewSet):
         return MESSAGES.get(status, "errMsg_Refused")
 
     def _fault(self, error: Mapping[str, str]) -> str:
-        name, kind = error["field"].partition(".")[0], error["type"]
-        name = self.parameters.get(name, name)
-        if kind == "invalid_choice" and self.request.method == "GET":
+        name, kind = self._named(error["field"]).partition(".")[0], error["type"]
+        if kind == "array" or (kind == "invalid" and self._is_array(error["field"])):
+            fault = "MustNotBeAnArray"
+        elif kind == "invalid_choice" and self.request.method == "GET":
             several = len(self.request.query_params.getlist(name)) > 1
             fault = "ArrayHasAnInvalidEnumValue" if several else "IsNotAValidEnumValue"
         else:
             fault = FAULTS.get(kind, "IsNotValid")
         return f"errMsg_{name}{fault}"
+
+    def _named(self, field: str) -> str:
+        """As the seed calls it."""
+        return self.parameters.get(field, field)
+
+    def _is_array(self, name: str) -> bool:
+        sent = self.request.data
+        return isinstance(sent, Mapping) and isinstance(sent.get(name), list)
 
     def _parse_id(self, value: Any) -> UUID:
         try:

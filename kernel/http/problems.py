@@ -78,6 +78,9 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     response = Response(document, status=document["status"], content_type=MEDIA_TYPE)
     for header, value in _headers(error):
         response[header] = value
+    if isinstance(error, DomainError):
+        # A 5xx of ours says that somebody else does not answer: the request's own line is enough.
+        response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 - Django's mark
     if response.status_code == 403:
         for tell in DENIED:
             tell(context, document)

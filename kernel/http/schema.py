@@ -66,6 +66,8 @@ AGENTHUB_ERROR: Final[dict[str, Any]] = {
     },
 }
 SCHEMAS: Final = {"Problem": PROBLEM, "ProblemField": PROBLEM_FIELD, SEED_004: AGENTHUB_ERROR}
+# How spectacular writes the branch of an empty text.
+EMPTY: Final = {"type": "string", "maxLength": 0}
 COUNT: Final = {"type": "integer", "minimum": 0}
 RESPONSE_HEADERS: Final[dict[str, Any]] = {
     "Idempotency-Replayed": {
@@ -150,6 +152,13 @@ class HubSchema(AutoSchema):
         if not bare.startswith("Patched"):
             return bare
         return bare.removeprefix("Patched").removesuffix("Input").removesuffix("Change") + "Change"
+
+    def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Any:
+        """As its parent's; a field that may be empty is `anyOf`, because both may fit."""
+        schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]  # its library's
+        if EMPTY in schema.get("oneOf", ()):
+            schema["anyOf"] = schema.pop("oneOf")
+        return schema
 
     def _map_basic_serializer(self, serializer: Any, direction: str) -> dict[str, Any]:
         """As its parent's; in an answer every column is there, a strict body takes no other."""

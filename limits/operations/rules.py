@@ -1,8 +1,9 @@
 """Making, changing and removing rules."""
 
-import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,13 +13,15 @@ from audit import operations as audit
 from kernel.actors import Actor
 from kernel.errors import Invalid
 from limits.choices import EACH, LIMITS, LimitScope
+from limits.clients import stamps
 from limits.errors import LimitExists, LimitNotFound
 from limits.models import LimitRule
 
 # Called with organization and now, in the transaction that raises or removes a limit; the apps
 # whose work waits for one append themselves in `AppConfig.ready`.
 RAISED: Final[list[Callable[[UUID, datetime], None]]] = []
-PROVIDER: Final = r"[a-z0-9][a-z0-9._-]*"
+# Whether an organization has what a rule of this scope names; filled by the apps that know.
+THERE: Final[dict[str, Callable[[UUID, str], bool]]] = {}
 
 
 @transaction.atomic
@@ -38,7 +41,7 @@ def create_limit(
     rule = LimitRule(
         organization_id=organization_id,
         scope=scope,
-        name=_checked(scope, name),
+        name=_checked(organization_id, scope, name),
         created_at=now,
         updated_at=now,
         **limits,
@@ -88,18 +91,19 @@ def delete_limit(*, organization_id: UUID, limit_id: UUID, actor: Actor, now: da
     _wake(organization_id, now)
 
 
-def _checked(scope: str, name: str) -> str:
+def _checked(organization_id: UUID, scope: str, name: str) -> str:
     """The name as it is compared; raises Invalid."""
     if name == EACH or scope == LimitScope.KEY:
         return name
     if scope == LimitScope.PROVIDER:
-        if not re.fullmatch(PROVIDER, name):
+        if not THERE[scope](organization_id, name):
             raise Invalid.field("name", "Send the name of a provider such as openai, or *.")
         return name
-    try:
-        return str(UUID(name))
-    except ValueError:
-        raise Invalid.field("name", "Send the id of an agent, or *.") from None
+    with suppress(ValueError):
+        name = str(UUID(name))
+        if THERE[scope](organization_id, name):
+            return name
+    raise Invalid.field("name", "Send the id of an agent, or *.")
 
 
 def _refuse_empty(rule: LimitRule) -> None:
@@ -131,6 +135,8 @@ def _lock(organization_id: UUID, limit_id: UUID) -> LimitRule:
 def _record(
     rule: LimitRule, action: str, actor: Actor, now: datetime, details: Mapping[str, Any]
 ) -> None:
+    # Every write comes here: workers read the rules anew once it is committed.
+    transaction.on_commit(partial(stamps.renew, organization_id=rule.organization_id))
     audit.record(
         actor=actor,
         organization_id=rule.organization_id,

@@ -2,17 +2,23 @@
 
 import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
+from kernel.stamps import Memory
 from limits.choices import PATIENCE_SECONDS, Bucket, LimitScope
-from limits.clients import rates
+from limits.clients import rates, stamps
 from limits.clients.rates import Answer, NoRedis
 from limits.errors import RateReached
 from limits.models import LimitRule
-from limits.selectors import find_rules
+from limits.selectors import list_limits, pick_rules
+
+_memory: Final = Memory[list[LimitRule]](stamps.STAMPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +34,20 @@ class Turn:
 def take(
     *,
     organization_id: UUID,
-    buckets: Iterable[Bucket],
+    buckets: Sequence[Bucket],
     tokens: int,
     now: datetime,
     patience_seconds: float = PATIENCE_SECONDS,
+    labels: Mapping[Bucket, str] = MappingProxyType({}),
 ) -> Turn:
-    """A turn for a call that may use `tokens` and counts in `buckets`.
+    """A turn for a call that may use `tokens` and counts in `buckets`, which people know as
+    `labels` where those are not their names.
 
     Raises RateReached if that comes later than `patience_seconds` from now. Without Redis every
     call goes out, uncounted.
     """
-    found = find_rules(organization_id=organization_id, buckets=buckets)
+    kept = _memory.recall(organization_id, "", partial(_read, organization_id))
+    found = pick_rules(kept, [bucket for bucket in buckets if bucket[1]]) if kept else {}
     rules = [(bucket, rule) for bucket, rule in found.items() if _is_of_minutes(rule)]
     if not rules:
         return Turn(organization_id)
@@ -55,7 +64,7 @@ def take(
     except NoRedis:
         return Turn(organization_id)
     if not answer.is_booked:
-        raise _reached(answer, dict(rules))
+        raise _reached(answer, dict(rules), labels)
     return Turn(organization_id, call, tuple(bucket for bucket, _ in rules), answer.wait_seconds)
 
 
@@ -87,13 +96,21 @@ def give_back(*, turn: Turn, now: datetime) -> None:
         return
 
 
+def _read(organization_id: UUID) -> list[LimitRule]:
+    """All rules, if any is of minutes: one of a name's own that is not takes it out of `*`."""
+    rules = list(list_limits(organization_id=organization_id))
+    return rules if any(map(_is_of_minutes, rules)) else []
+
+
 def _is_of_minutes(rule: LimitRule) -> bool:
     return rule.requests_per_minute is not None or rule.tokens_per_minute is not None
 
 
-def _reached(answer: Answer, rules: dict[Bucket, LimitRule]) -> RateReached:
+def _reached(
+    answer: Answer, rules: dict[Bucket, LimitRule], labels: Mapping[Bucket, str]
+) -> RateReached:
     bucket = answer.bucket or next(iter(rules))
-    scope, name = bucket
+    scope, name = bucket[0], labels.get(bucket, bucket[1])
     whose = f"{LimitScope(scope).label.lower()} {name}"
     seconds = max(1, math.ceil(answer.wait_seconds))
     return RateReached(

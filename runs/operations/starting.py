@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from agents.choices import AgentKind, AgentStatus, ExecutionSource
 from agents.errors import AgentNotFound
@@ -36,6 +36,7 @@ from tasks.operations import requests
 
 READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
 WORDS: Final = 80
+LOCK_SPACE: Final = 0x5255  # "RU": first key of the advisory locks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,8 @@ def start_run(
 ) -> Task:
     """Make the task of a run; it ends by its deadline, and is not tried again.
 
-    Raises ConversationNotFound, AgentDisabled, AgentNotStarted, TooManyRuns, ProviderNotConfigured
-    or BreakerOpen.
+    Raises ConversationNotFound, AgentDisabled, AgentNotStarted, ProviderNotConfigured, BreakerOpen
+    or TooManyRuns.
     """
     if asked.conversation_id and not selectors.has_conversation(
         agent=agent, user_id=user_id, conversation_id=asked.conversation_id
@@ -71,10 +72,9 @@ def start_run(
         raise AgentNotFound
     configuration = configuration_of(version=agent.current_version, agent_name=agent.name)
     _check_started(agent)
-    if selectors.count_awaited(organization_id=agent.organization_id) >= MOST_AWAITED:
-        raise TooManyRuns(data={"limit": MOST_AWAITED, "retry_after_seconds": RETRY_SECONDS})
     chain = [configuration.provider, *(name for name, _ in configuration.fallback_models)]
     _check_providers(agent.organization_id, chain, now)
+    _check_number(agent.organization_id)
     limit = min(configuration.timeout_seconds + MARGIN_SECONDS, LONGEST_SECONDS)
     return requests.create_task(
         organization_id=agent.organization_id,
@@ -103,6 +103,17 @@ def _check_started(agent: Agent) -> None:
         raise AgentNotStarted("The agent runs elsewhere and takes no direct runs.")
     if not agent.is_active or agent.status not in READY:
         raise AgentNotStarted
+
+
+def _check_number(organization_id: UUID) -> None:
+    """Refuse more than may be under way; runs of one organization are counted and written one after
+    the other, so that two do not take the last place."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, organization_id.int % 2**31]
+        )
+    if selectors.count_awaited(organization_id=organization_id) >= MOST_AWAITED:
+        raise TooManyRuns(data={"limit": MOST_AWAITED, "retry_after_seconds": RETRY_SECONDS})
 
 
 def _check_providers(organization_id: UUID, chain: Sequence[str], now: datetime) -> None:

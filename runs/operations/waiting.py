@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from kernel import tenancy
 from kernel.actors import Actor
 from runs import selectors
 from runs.selectors import Outcome
+from tasks.choices import CALLER_GONE, DEADLINE
 from tasks.errors import TaskNotCancellable
 from tasks.operations import requests
+
+GONE: Final = "Whoever asked for this run stopped waiting before it ended."
+LATE: Final = "The run did not end in the time that was given to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,14 @@ def give_up(*, ticket: Ticket, now: datetime) -> Outcome:
     outcome = look(ticket=ticket)
     if outcome.is_settled:
         return outcome
+    is_late = outcome.deadline is not None and outcome.deadline <= now
     with tenancy.organization(ticket.organization_id), suppress(TaskNotCancellable):
         requests.cancel_task(
             organization_id=ticket.organization_id,
             task_id=ticket.task_id,
             actor=ticket.actor,
             now=now,
+            why=LATE if is_late else GONE,
+            kind=DEADLINE if is_late else CALLER_GONE,
         )
     return look(ticket=ticket)

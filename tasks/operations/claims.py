@@ -12,12 +12,13 @@ from psycopg.errors import LockNotAvailable
 
 from agents.choices import AgentStatus, ExecutionSource
 from agents.models import Agent, AgentExecution, AgentVersion
-from agents.operations import executions, registry
+from agents.operations import executions, registry, resumption
 from kernel import batches, ids
 from kernel.actors import Actor
 from tasks.choices import TaskStatus
 from tasks.models import Task, TaskAttempt
 from tasks.operations import concurrency, records
+from tasks.operations.concurrency import Asked
 
 READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
 
@@ -56,18 +57,14 @@ def claim_tasks(*, worker: str, limit: int, lease: timedelta, now: datetime) -> 
 def _claim(
     worker: str, limit: int, lease: timedelta, now: datetime, *, skip_locked: bool
 ) -> list[Claim]:
-    asked, is_limited = _claimable(limit, now)
-    limited = concurrency.ask(limit=limit, now=now) if is_limited else []
-    rules = concurrency.lock_rules(asked=limited, skip_locked=skip_locked) if limited else {}
-    if is_limited:
-        asked = [(each.task_id, each.agent_id) for each in limited]
+    asked = _claimable(limit, now)
     if not asked:
         return []
-    agents = _lock_agents({agent_id for _, agent_id in asked}, skip_locked=skip_locked)
-    if is_limited:
-        fitting = concurrency.fit(asked=limited, rules=rules, agents=agents)
-        asked = [(each.task_id, each.agent_id) for each in fitting]
-    tasks = _take(asked, agents, lease, now)
+    limited = [each for each in asked if each.is_limited]
+    rules = concurrency.lock_rules(asked=limited, skip_locked=skip_locked) if limited else {}
+    agents = _lock_agents({each.agent_id for each in asked}, skip_locked=skip_locked)
+    fitting = concurrency.fit(asked=asked, rules=rules, agents=agents)
+    tasks = _take([(each.task_id, each.agent_id) for each in fitting], agents, lease, now)
     if not tasks:
         return []
     with batches.together():
@@ -100,23 +97,22 @@ def still_held(*, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
 
 def is_claimable_waiting(*, now: datetime) -> bool:
     """Whether any task could be claimed right now."""
-    asked, is_limited = _claimable(1, now)
-    return bool(concurrency.ask(limit=1, now=now) if is_limited else asked)
+    return bool(_claimable(1, now))
 
 
 # Agent by agent, so that one which is full costs nothing, however much waits for it; the inner
 # part reads `task_claimable` in its order and stops at the room that is left. Locks asked for later
-# in the transaction are waited for a second at most. Limits of what runs at once are not looked at:
-# where an organization has any, `concurrency` asks again.
+# in the transaction are waited for a second at most. Of organizations that limit what runs at once
+# nothing is found here: `concurrency` looks among theirs, and costs the others nothing.
 _CLAIMABLE: Final = """
-WITH running AS (
+WITH limited AS MATERIALIZED (
+    SELECT DISTINCT organization_id FROM limits_limitrule WHERE max_concurrent IS NOT NULL
+), running AS (
     SELECT agent_id, count(*) AS number FROM tasks_task
     WHERE status = 'in_progress' GROUP BY agent_id
 ), ready AS (
-    SELECT agent.id, version.max_concurrent_tasks - coalesce(running.number, 0) AS room,
-        agent.organization_id IN (
-            SELECT organization_id FROM limits_limitrule WHERE max_concurrent IS NOT NULL
-        ) AS is_limited
+    SELECT agent.id, agent.organization_id,
+        version.max_concurrent_tasks - coalesce(running.number, 0) AS room
     FROM agents_agent AS agent
     JOIN agents_agentversion AS version ON version.id = agent.current_version_id
     LEFT JOIN running ON running.agent_id = agent.id
@@ -126,29 +122,35 @@ WITH running AS (
         WHERE override.organization_id = agent.organization_id
         AND override.agent_name = agent.name
         AND override.deleted_at IS NULL AND NOT override.enabled
+    ) AND NOT EXISTS (
+        SELECT FROM limited WHERE limited.organization_id = agent.organization_id
     )
+), found AS (
+    SELECT waiting.*, ready.id AS agent_id, ready.organization_id
+    FROM ready CROSS JOIN LATERAL (
+        SELECT task.priority_rank, task.available_at, task.id FROM tasks_task AS task
+        WHERE task.agent_id = ready.id AND task.status = 'assigned'
+        AND task.available_at <= %(now)s AND (task.deadline IS NULL OR task.deadline > %(now)s)
+        ORDER BY task.priority_rank, task.available_at, task.id
+        LIMIT greatest(0, least(ready.room, %(limit)s))
+    ) AS waiting
+    ORDER BY waiting.priority_rank, waiting.available_at, waiting.id LIMIT %(limit)s
 )
-SELECT waiting.id, ready.id, ready.is_limited, set_config('lock_timeout', '1s', true)
-FROM ready CROSS JOIN LATERAL (
-    SELECT task.id, task.priority_rank, task.available_at FROM tasks_task AS task
-    WHERE task.agent_id = ready.id AND task.status = 'assigned'
-    AND task.available_at <= %(now)s AND (task.deadline IS NULL OR task.deadline > %(now)s)
-    ORDER BY task.priority_rank, task.available_at, task.id
-    LIMIT greatest(0, least(ready.room, %(limit)s))
-) AS waiting
-ORDER BY waiting.priority_rank, waiting.available_at, waiting.id LIMIT %(limit)s
+SELECT EXISTS (SELECT FROM limited), found.*, set_config('lock_timeout', '1s', true)
+FROM (VALUES (1)) AS one LEFT JOIN found ON true
 """
 
 
-def _claimable(limit: int, now: datetime) -> tuple[list[tuple[UUID, UUID]], bool]:
-    """Up to `limit` (task, agent), the most urgent first, of agents with room as it looks now.
-
-    And whether any is of an organization that limits what runs at once.
-    """
+def _claimable(limit: int, now: datetime) -> list[Asked]:
+    """Up to `limit` tasks of agents with room as it looks now, the most urgent first."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIMABLE, {"now": now, "limit": limit})
         rows = cursor.fetchall()
-    return [(row[0], row[1]) for row in rows], any(row[2] for row in rows)
+    found = [Asked(row[1:4], row[4], row[5]) for row in rows if row[4] is not None]
+    if rows[0][0]:
+        found += concurrency.ask(limit=limit, now=now)
+        found.sort(key=lambda each: each.order)
+    return found[:limit]
 
 
 # In the order of their ids, as everybody locks them: no deadlock. An override that disables an
@@ -204,7 +206,7 @@ RETURNING task.id, task.updated_at, task.organization_id, task.agent_id, task.ti
     task.deadline, task.retry_count, task.error, task.progress_percent, task.cost_tokens,
     task.cost_usd, task.available_at, task.attempt_count, task.fencing_token,
     task.resumes_execution_id, task.source, task.user_id, task.output_schema, task.conversation_id,
-    task.concurrency_key, task.pinned_version_id
+    task.concurrency_key, task.pinned_version_id, task.author_ids
 """
 
 
@@ -248,6 +250,7 @@ def _open_attempts(
         for task in tasks
     ]
     batches.insert(attempts)
+    resumed = _resumed(tasks)
     opened = executions.open_executions(
         openings=[
             executions.Opening(
@@ -257,7 +260,8 @@ def _open_attempts(
                 task_id=attempt.task_id,
                 attempt_id=attempt.pk,
                 user_id=attempt.task.user_id,
-                resumed_from_id=attempt.task.resumes_execution_id,
+                author_ids=attempt.task.author_ids,
+                resumed_from_id=resumed.get(attempt.task_id),
                 source=ExecutionSource(attempt.task.source),
                 conversation_id=attempt.task.conversation_id,
                 output_schema=attempt.task.output_schema,
@@ -289,6 +293,13 @@ def _open_attempts(
         )
         for attempt, execution in zip(attempts, opened, strict=True)
     ]
+
+
+def _resumed(tasks: Sequence[Task]) -> dict[UUID, UUID | None]:
+    """From which run each of those goes on that began before; no query if none did."""
+    last = {task.pk: task.resumes_execution_id for task in tasks if task.resumes_execution_id}
+    found = resumption.skip_idle(execution_ids=list(last.values())) if last else {}
+    return {task_id: found[run_id] for task_id, run_id in last.items()}
 
 
 def _version_of(task: Task, agents: dict[UUID, Agent]) -> AgentVersion | None:

@@ -25,13 +25,19 @@ Held: TypeAlias = Mapping[tuple[UUID, Bucket], LimitRule | None]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A task that looked claimable, and what it counts for."""
+    """A task that looked claimable: its urgency (rank, since when, id), and what it counts for if
+    its organization limits what runs at once."""
 
-    task_id: UUID
+    order: tuple[int, datetime, UUID]
     agent_id: UUID
     organization_id: UUID
-    provider: str
-    key: str
+    provider: str = ""
+    key: str = ""
+    is_limited: bool = False
+
+    @property
+    def task_id(self) -> UUID:
+        return self.order[2]
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -51,10 +57,10 @@ _MOST: Final = """
     AND rule.name IN ({name}, '*') AND {name} <> ''
     ORDER BY rule.name = '*' LIMIT 1
 """
-# As `claims._CLAIMABLE`, but only what the limits have room for as it looks now. Where keys are
-# limited each agent's are walked one by one, a step of the index each: a full one costs nothing,
-# however much waits for it. What is most urgent of all is always among what is found, so nothing
-# waits for ever behind a limit of something else.
+# As `claims._CLAIMABLE`, of organizations that limit what runs at once, and only what the limits
+# have room for as it looks now. Where keys are limited each agent's are walked one by one, a step
+# of the index each: a full one costs nothing, however much waits for it. What is most urgent of all
+# is always among what is found, so nothing waits for ever behind a limit of something else.
 _ASKED: Final = f"""
 WITH RECURSIVE running AS (
     SELECT agent_id, count(*) AS number FROM tasks_task
@@ -99,6 +105,9 @@ WITH RECURSIVE running AS (
         AND override.deleted_at IS NULL
     WHERE agent.is_active AND agent.deleted_at IS NULL AND agent.kind = 'hosted'
     AND agent.status IN ('idle', 'busy') AND coalesce(override.enabled, true)
+    AND agent.organization_id IN (
+        SELECT organization_id FROM limits_limitrule WHERE max_concurrent IS NOT NULL
+    )
 ), ready AS MATERIALIZED (
     SELECT started.id, started.organization_id, started.provider, started.is_keyed,
         least(started.room, by_agent.most - coalesce(of_agent.number, 0), %(limit)s) AS room,
@@ -174,7 +183,7 @@ WITH RECURSIVE running AS (
         ) AS key_place
     FROM candidates
 )
-SELECT id, agent_id, organization_id, provider, concurrency_key,
+SELECT priority_rank, available_at, id, agent_id, organization_id, provider, concurrency_key,
     set_config('lock_timeout', '1s', true)
 FROM placed
 WHERE agent_place <= agent_room
@@ -185,10 +194,16 @@ ORDER BY priority_rank, available_at, id LIMIT %(limit)s
 
 
 def ask(*, limit: int, now: datetime) -> list[Asked]:
-    """Up to `limit` tasks that agents and limits have room for, the most urgent first."""
+    """Up to `limit` tasks that agents and limits have room for, the most urgent first.
+
+    Of organizations that limit what runs at once.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ASKED, {"limit": limit, "now": now})
-        return [Asked(*row[:5]) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [
+        Asked(row[:3], row[3], row[4], provider=row[5], key=row[6], is_limited=True) for row in rows
+    ]
 
 
 def lock_rules(*, asked: Sequence[Asked], skip_locked: bool) -> Held:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from agents.choices import AgentStatus, ExecutionStatus
+from agents.choices import AgentStatus, ExecutionSource, ExecutionStatus
 from agents.models import Agent, AgentExecution
 from agents.operations import executions, registry
 from agents.runtime.spec import HELD, FailureKind, RunFailure, RunResult
@@ -19,7 +19,7 @@ from kernel.actors import SYSTEM, Actor
 from tasks.choices import AttemptOutcome, TaskStatus
 from tasks.errors import LeaseLost
 from tasks.models import Task, TaskAttempt
-from tasks.operations import records
+from tasks.operations import postponing, records
 from tasks.operations.claims import Claim
 
 FIRST_BACKOFF_SECONDS: Final = 2.0
@@ -39,6 +39,7 @@ SETTLED: Final = (
     "cost_usd",
     "available_at",
     "retry_count",
+    "postponed_count",
     "lease_expires_at",
     "resumes_execution_id",
     "updated_at",
@@ -57,7 +58,6 @@ OUTCOMES: Final = {
     "timeout": AttemptOutcome.TIMED_OUT,
     "cancelled": AttemptOutcome.CANCELLED,
 }
-SPREAD_SECONDS: Final = 5.0
 # Taken away through nobody's wish: the next attempt goes on where this one was.
 RESUMED: Final = frozenset({AttemptOutcome.LOST, AttemptOutcome.RETURNED})
 
@@ -257,7 +257,10 @@ def _conclude(task: Task, result: RunResult, execution: AgentExecution, now: dat
 
 
 def _success(task: Task, result: RunResult) -> bool | None:
-    """Whether the agent completed or failed a task; None while the task goes on."""
+    """Whether the agent completed or failed a task; None while the task goes on, and for what was
+    only played again."""
+    if task.source == ExecutionSource.REPLAY:
+        return None
     ended = task.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
     return result.error is None if ended else None
 
@@ -315,9 +318,7 @@ def _wait_for_people(
 
 def _postpone(task: Task, failure: RunFailure, execution: AgentExecution, now: datetime) -> None:
     """Nothing failed: what the run needs cannot be had now. It costs no retry."""
-    # Spread, so that not all that waited for one provider try it in the same moment.
-    seconds = (failure.retry_after_seconds or 0) + random.random() * SPREAD_SECONDS  # noqa: S311 - spreads load, hides nothing
-    at = now + timedelta(seconds=seconds)
+    at = postponing.put_off(task=task, failure=failure, execution=execution, now=now)
     if task.deadline is not None and at >= task.deadline:
         fail(task, failure.kind, failure.message, now)  # sooner than the sweep, and with its reason
         return

@@ -11,7 +11,7 @@ from kernel.actors import Actor
 from tasks.choices import OPEN, AttemptOutcome, TaskStatus
 from tasks.errors import TaskNotFailed, TransitionRefused
 from tasks.models import Task
-from tasks.operations import endings, records, requests
+from tasks.operations import authors, endings, records, requests
 
 GIVEN_UP: Final = "given_up"
 
@@ -26,6 +26,7 @@ def redrive_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: dat
     task = requests.lock_task(organization_id=organization_id, task_id=task_id)
     if task.status != TaskStatus.FAILED:
         raise TaskNotFailed
+    authors.add_author(task, actor)
     task.retry_count = task.progress_percent = 0
     task.error = task.error_kind = ""
     task.result = None

@@ -13,6 +13,7 @@ from kernel import batches, jobs
 from kernel.actors import Actor
 from kernel.errors import Conflict, Invalid
 from tasks.choices import (
+    AWAITED,
     OPEN,
     TRANSITIONS,
     WAITING,
@@ -22,14 +23,18 @@ from tasks.choices import (
 from tasks.errors import (
     AgentFull,
     RetriesExhausted,
+    TaskAwaitsApproval,
     TaskFixed,
     TaskNotCancellable,
     TaskNotFound,
     TransitionRefused,
 )
 from tasks.models import Task
-from tasks.operations import drafts, endings, records
+from tasks.operations import authors, drafts, endings, records
+from tasks.selectors import reviews
 
+# A person who says so lets the agent work, again or on.
+GOES_ON: Final = frozenset({TaskStatus.PENDING, TaskStatus.IN_PROGRESS})
 # What a worker was told when it began is not changed under it.
 FIXED_WHEN_RUNNING: Final = frozenset({"title", "description", "instructions", "agent_id"})
 
@@ -85,7 +90,8 @@ def update_task(
 ) -> Task:
     """Change fields of a task; a new status must follow the machine of states.
 
-    Raises TaskNotFound, TaskFixed, TransitionRefused, RetriesExhausted or Invalid.
+    Raises TaskNotFound, TaskFixed, TransitionRefused, TaskAwaitsApproval, RetriesExhausted or
+    Invalid.
     """
     task = lock_task(organization_id=organization_id, task_id=task_id)
     rest = dict(values)
@@ -94,8 +100,11 @@ def update_task(
     before = task.status
     if changes:
         _change(task, changes, actor, now)
-    if status is not None and status != task.status:
-        _move(task, status, now)
+    is_moved = status is not None and status != task.status
+    if authors.WRITTEN & changes.keys() or (is_moved and status in GOES_ON):
+        authors.add_author(task, actor)
+    if is_moved:
+        _move(task, str(status), now)
     if changes or task.status != before:
         task.updated_at = now
         task.save()
@@ -104,18 +113,32 @@ def update_task(
 
 
 @transaction.atomic
-def cancel_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: datetime) -> Task:
-    """Cancel a task that has not ended; its worker loses the lease. Raises TaskNotCancellable."""
+def cancel_task(
+    *,
+    organization_id: UUID,
+    task_id: UUID,
+    actor: Actor,
+    now: datetime,
+    why: str = "",
+    kind: str = "",
+) -> Task:
+    """Cancel a task that has not ended; its worker loses the lease. Raises TaskNotCancellable.
+
+    `why`, a sentence, and `kind` (CALLER_GONE, DEADLINE) are kept where no person wished it.
+    """
     task = lock_task(organization_id=organization_id, task_id=task_id)
     if task.status not in OPEN:
         raise TaskNotCancellable
-    return _move_alone(task, TaskStatus.CANCELLED, actor, now)
+    if kind:
+        task.error, task.error_kind = why, kind
+    return _move_alone(task, TaskStatus.CANCELLED, actor, now, {"reason": kind} if kind else None)
 
 
 @transaction.atomic
 def retry_task(*, organization_id: UUID, task_id: UUID, actor: Actor, now: datetime) -> Task:
     """Put a failed task back to work. Raises TransitionRefused or RetriesExhausted."""
     task = lock_task(organization_id=organization_id, task_id=task_id)
+    authors.add_author(task, actor)
     return _move_alone(task, TaskStatus.PENDING, actor, now)
 
 
@@ -176,12 +199,18 @@ def _reassign(task: Task, agent: Agent | None, actor: Actor) -> None:
     task.assigned_by = str(actor) if task.agent else ""
 
 
-def _move_alone(task: Task, status: str, actor: Actor, now: datetime) -> Task:
+def _move_alone(
+    task: Task,
+    status: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> Task:
     before = task.status
     _move(task, status, now)
     task.updated_at = now
     task.save()
-    _settle(task, before, actor, now)
+    _settle(task, before, actor, now, details)
     return task
 
 
@@ -204,6 +233,7 @@ def _settle(
 
 def _move(task: Task, status: str, now: datetime) -> None:
     """Change the status as a person asked; a running worker is fenced off."""
+    _check_undecided(task, status, now)
     if status not in TRANSITIONS[task.status]:
         raise TransitionRefused(
             f"A task that is {task.status} cannot become {status}."
@@ -212,10 +242,30 @@ def _move(task: Task, status: str, now: datetime) -> None:
     if status == TaskStatus.ASSIGNED and task.agent is None:
         raise Invalid.field("agent_id", "Name the agent to assign the task to.")
     if task.status == TaskStatus.FAILED and task.retry_count >= task.max_retries:
-        raise RetriesExhausted
+        raise _exhausted(task)
     if task.status == TaskStatus.IN_PROGRESS:
         endings.fence_off(task, AttemptOutcome.CANCELLED, now)
     _enter(task, status, now)
+
+
+def _exhausted(task: Task) -> RetriesExhausted:
+    if task.source in AWAITED:  # which is no dead letter
+        return RetriesExhausted("A direct run is not tried again. Ask the agent anew.")
+    return RetriesExhausted(
+        "The task has no retries left. Have an administrator retry its dead letter, which begins it"
+        f" anew (POST /api/v1/dead-letter/{task.pk}/retry), or create another task with a higher"
+        " `max_retries`."
+    )
+
+
+def _check_undecided(task: Task, status: str, now: datetime) -> None:
+    """Its agent would come to the same call, and have to wait for the same people."""
+    asked = reviews.find_asked(task=task, now=now) if status == TaskStatus.IN_PROGRESS else None
+    if asked is not None:
+        raise TaskAwaitsApproval(
+            f"People are asked about a call of this task. Decide approval {asked}"
+            f" (POST /api/v1/approvals/{asked}/approve or /reject), or end the task.",
+        )
 
 
 def _enter(task: Task, status: str, now: datetime) -> None:

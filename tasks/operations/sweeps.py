@@ -166,8 +166,16 @@ def wake_put_off(organization_id: UUID, breaker: str, now: datetime) -> None:
 
 
 def wake_unpaid(organization_id: UUID, now: datetime) -> None:
-    """Let tasks run now that wait for a budget; a hook of `cost.operations.budgets`."""
-    _wake(Q(error_kind=FailureKind.BUDGET_EXHAUSTED), organization_id, now)
+    """Let tasks run now that wait for a budget or a price; a hook of `cost.operations.budgets`."""
+    unpaid = (FailureKind.BUDGET_EXHAUSTED, FailureKind.COST_UNPRICED)
+    _wake(Q(error_kind__in=unpaid), organization_id, now)
+
+
+def wake_disabled(organization_id: UUID, agent_name: str, now: datetime) -> None:
+    """Let tasks run now that wait for an agent, their own or one that it calls; a hook of
+    `agents.operations.overrides`."""
+    reason = Q(error_kind=FailureKind.AGENT_DISABLED, error__contains=f" {agent_name} ")
+    _wake(reason, organization_id, now)
 
 
 def wake_limited(organization_id: UUID, now: datetime) -> None:
@@ -187,7 +195,7 @@ def _wake(reason: Q, organization_id: UUID, now: datetime) -> None:
     )
     locked = waiting.select_for_update(of=["self"], skip_locked=True, no_key=True).order_by("pk")
     if Task.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(
-        available_at=now, updated_at=now
+        available_at=now, postponed_count=0, updated_at=now
     ):
         jobs.ring("tasks.claim_tasks")
 

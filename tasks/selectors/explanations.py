@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Case, Count, Q, Value, When
@@ -11,14 +11,17 @@ from django.db.models import Case, Count, Q, Value, When
 from agents.choices import AgentKind, AgentStatus
 from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
-from agents.selectors import disabling_override
-from approvals.selectors import list_pending
+from agents.selectors import disabling_override, list_disabling, overriding_provider
 from breakers.selectors import list_breakers
+from cost.choices import BudgetPeriod
+from cost.models import Budget
 from limits.choices import LimitScope
 from limits.selectors import find_rules, list_limits
-from tasks.choices import ReasonCode, TaskStatus
+from tasks.choices import CALLER_GONE, DEADLINE, ReasonCode, TaskStatus
 from tasks.models import Task, TaskAttempt
 from tasks.selectors.leased import count_leased
+from tasks.selectors.reasons import Reason
+from tasks.selectors.reviews import explain_review
 
 CANDIDATES: Final = 10
 READY: Final = (AgentStatus.IDLE, AgentStatus.BUSY)
@@ -32,13 +35,14 @@ SUMMARIES: Final = {
     ReasonCode.WAITING_FOR_AGENT: "The task is about to be given to an agent.",
     ReasonCode.AGENT_DELETED: "The task waits for another agent, because its own was deleted.",
     ReasonCode.AGENT_STOPPED: "The task waits for its agent to be started.",
-    ReasonCode.AGENT_DISABLED: "The task waits until somebody enables its agent.",
+    ReasonCode.AGENT_DISABLED: "The task waits until somebody enables an agent.",
     ReasonCode.AGENT_AT_LIMIT: "The task waits for a free slot of its agent.",
     ReasonCode.WAITING_FOR_RETRY: "The task waits for its next retry.",
     ReasonCode.CONCURRENCY_LIMIT: "The task waits for others that count for the same limit.",
     ReasonCode.RATE_LIMIT: "The task waits for a limit of model calls a minute.",
     ReasonCode.BREAKER_OPEN: "The task waits for a circuit breaker to close.",
     ReasonCode.BUDGET_EXHAUSTED: "The task waits for a budget.",
+    ReasonCode.COST_UNPRICED: "The task waits for the price of its model.",
     ReasonCode.WAITING_FOR_APPROVAL: "The task waits until people allow a call.",
     ReasonCode.DEADLINE: "The task is too late to run.",
     ReasonCode.WAITING_FOR_WORKER: "The task waits for a worker to claim it.",
@@ -46,20 +50,6 @@ SUMMARIES: Final = {
     ReasonCode.WAITING_FOR_PERSON: "The task waits for a person.",
     ReasonCode.ENDED: "The task has ended.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One thing that holds a task, or what it does; `kind` and `id` name where to look."""
-
-    code: ReasonCode
-    message: str
-    kind: Literal[
-        "agent", "approval", "breaker", "budget", "execution", "limit", "override", "task"
-    ]
-    id: UUID
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ def explain_task(*, task: Task, now: datetime) -> Explanation:
     The one exception is whether any worker of the hub is alive: workers serve all organizations.
     """
     if task.status == TaskStatus.REVIEW:
-        reasons = [*_asked(task), _review(task)]
+        reasons = explain_review(task=task)
     elif task.status == TaskStatus.IN_PROGRESS:
         reasons = [_running(task, now), *_near_deadline(task, now)]
     elif task.status in {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED}:
@@ -95,40 +85,10 @@ def explain_task(*, task: Task, now: datetime) -> Explanation:
 def _ended(task: Task) -> Reason:
     told = {
         TaskStatus.COMPLETED.value: "The task was completed.",
-        TaskStatus.CANCELLED.value: "The task was cancelled.",
+        TaskStatus.CANCELLED.value: f"The task was cancelled. {_why_cancelled(task)}".rstrip(),
     }
     message = told.get(task.status, f"The task failed. {task.error}".rstrip())
     return Reason(ReasonCode.ENDED, message, "task", task.pk, since=task.completed_at)
-
-
-def _asked(task: Task) -> list[Reason]:
-    """The approvals that it waits for."""
-    if task.error_kind != FailureKind.APPROVAL_PENDING:
-        return []
-    return [
-        Reason(
-            ReasonCode.WAITING_FOR_APPROVAL,
-            f"Somebody has to approve or reject {approval.action}.",
-            "approval",
-            approval.pk,
-            since=approval.created_at,
-            until=approval.expires_at,
-        )
-        for approval in list_pending(organization_id=task.organization_id, task_id=task.pk)
-    ]
-
-
-def _review(task: Task) -> Reason:
-    why = task.error or "The task was put up for review."
-    message = (
-        f"{why} Set its status to in_progress to let the work go on,"
-        " or to completed, failed or cancelled to end it."
-    )
-    run = task.resumes_execution_id
-    place = Reason(ReasonCode.WAITING_FOR_PERSON, message, "task", task.pk, since=task.updated_at)
-    if run is None:
-        return place
-    return Reason(place.code, message, "execution", run, since=place.since)
 
 
 def _running(task: Task, now: datetime) -> Reason:
@@ -151,19 +111,24 @@ def _running(task: Task, now: datetime) -> Reason:
     return Reason(code, message, "execution", run, since=since, until=until)
 
 
+def _why_cancelled(task: Task) -> str:
+    # Of one that a person cancelled, the error is what it waited for till then.
+    return task.error if task.error_kind in {CALLER_GONE, DEADLINE} else ""
+
+
 def _waiting(task: Task, now: datetime) -> list[Reason]:
     held = list(_overdue(task, now))
     agent = (
         Agent.objects.filter(organization_id=task.organization_id, pk=task.agent_id)
         .select_related("current_version")
-        .annotate(disabled_by=disabling_override())
+        .annotate(disabled_by=disabling_override(), overridden_provider=overriding_provider())
         .first()
         if task.agent_id
         else None
     )
     if agent is None:
         return [*held, *_without_agent(task)]
-    held += [*_held_by_agent(agent), *_backoff(task, now), *_full(agent)]
+    held += [*_held_by_agent(agent), *_backoff(task, agent, now), *_full(agent)]
     held += _at_limits(task, agent)
     return held or [_unclaimed(task, agent, now)]
 
@@ -190,18 +155,41 @@ def _held_by_agent(agent: Agent) -> Iterator[Reason]:
         yield refusal
 
 
-def _backoff(task: Task, now: datetime) -> Iterator[Reason]:
-    if task.available_at > now and task.error_kind == FailureKind.BREAKER_OPEN:
+def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
+    if task.available_at <= now:
+        return
+    if task.error_kind == FailureKind.BREAKER_OPEN:
         yield _kept_by_breaker(task)
-    elif task.available_at > now and task.error_kind == FailureKind.BUDGET_EXHAUSTED:
+    elif task.error_kind == FailureKind.BUDGET_EXHAUSTED:
         yield _kept_by_budget(task)
-    elif task.available_at > now and task.error_kind == FailureKind.RATE_LIMIT:
+    elif task.error_kind == FailureKind.COST_UNPRICED:
+        # However often it looks: until somebody sets the price.
+        yield Reason(ReasonCode.COST_UNPRICED, task.error, "price", task.pk)
+    elif task.error_kind == FailureKind.RATE_LIMIT:
         yield _kept_by_rate(task)
-    elif task.available_at > now:
+    elif task.error_kind == FailureKind.AGENT_DISABLED:
+        yield from _kept_by_override(task, agent)
+    else:
         message = f"The last attempt failed. {task.error}" if task.error else "It is not time yet."
-        yield Reason(
-            ReasonCode.WAITING_FOR_RETRY, message, "task", task.pk, until=task.available_at
-        )
+        yield _retried(task, message)
+
+
+def _retried(task: Task, message: str) -> Reason:
+    reason = Reason(ReasonCode.WAITING_FOR_RETRY, message, "task", task.pk, until=task.available_at)
+    run = task.resumes_execution_id
+    return reason if run is None else replace(reason, kind="execution", id=run)
+
+
+def _kept_by_override(task: Task, agent: Agent) -> Iterator[Reason]:
+    # By what the reason names: it may be an agent that its own agent called.
+    overrides = list_disabling(organization_id=task.organization_id)
+    for override, name in overrides.values_list("pk", "agent_name"):
+        if f" {name} " in task.error:
+            if name != agent.name:  # which says so itself
+                code, until = ReasonCode.AGENT_DISABLED, task.available_at
+                yield Reason(code, task.error, "override", override, until=until)
+            return
+    yield _retried(task, "The agent that it waited for is enabled again.")
 
 
 def _kept_by_breaker(task: Task) -> Reason:
@@ -214,9 +202,12 @@ def _kept_by_breaker(task: Task) -> Reason:
 
 def _kept_by_budget(task: Task) -> Reason:
     code, until = ReasonCode.BUDGET_EXHAUSTED, task.available_at
-    budget = _held_by(task)  # None: the agent's own daily limit
-    if budget is not None:
-        return Reason(code, task.error, "budget", budget, until=until)
+    held = _held_by(task)  # None: budgets changed at that moment
+    budgets = Budget.objects.filter(organization_id=task.organization_id, pk__in=[held])
+    period = budgets.values_list("period", flat=True).first() if held else None
+    if held is not None:
+        is_for_good = period == BudgetPeriod.TOTAL  # until somebody raises it
+        return Reason(code, task.error, "budget", held, until=None if is_for_good else until)
     return Reason(code, task.error, "agent", task.agent_id or task.pk, until=until)
 
 
@@ -235,8 +226,10 @@ def _held_by(task: Task) -> UUID | None:
 
 
 def _at_limits(task: Task, agent: Agent) -> Iterator[Reason]:
-    """The rules that are full for it. An override's provider is looked at by claims alone."""
+    """The rules that are full for it."""
     provider = agent.current_version.llm_provider if agent.current_version else ""
+    overridden: str | None = agent.overridden_provider  # type: ignore[attr-defined]  # read along
+    provider = provider if overridden is None else overridden
     buckets = [
         (LimitScope.AGENT.value, str(agent.pk)),
         (LimitScope.PROVIDER.value, provider),
@@ -248,7 +241,8 @@ def _at_limits(task: Task, agent: Agent) -> Iterator[Reason]:
     used = count_leased(task.organization_id)
     for bucket, rule in rules.items():
         if rule.max_concurrent is not None and used[bucket] >= rule.max_concurrent:
-            whose = f"{LimitScope(bucket[0]).label} {bucket[1]}"
+            name = agent.name if bucket[0] == LimitScope.AGENT else bucket[1]
+            whose = f"{LimitScope(bucket[0]).label} {name}"
             message = f"{whose} has {used[bucket]} of {rule.max_concurrent} tasks at once."
             yield Reason(ReasonCode.CONCURRENCY_LIMIT, message, "limit", rule.pk)
 

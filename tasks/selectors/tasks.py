@@ -33,9 +33,11 @@ def get_task(*, organization_id: UUID, task_id: UUID) -> Task:
     return task
 
 
-def has_task(organization_id: UUID, task_id: UUID) -> bool:
-    """Whether the organization has such a task; a hook of `approvals.operations.requests`."""
-    return Task.objects.filter(organization_id=organization_id, pk=task_id).exists()
+def title_of(organization_id: UUID, task_id: UUID) -> str | None:
+    """What the organization's task is called, if it has it; a hook of
+    `approvals.operations.requests`."""
+    rows = Task.objects.filter(organization_id=organization_id, pk=task_id)
+    return rows.values_list("title", flat=True).first()
 
 
 def find_next_attempt(*, task: Any) -> datetime | None:

@@ -97,12 +97,20 @@ def test_a_version_is_rolled_back_to(client: Client, operator: User) -> None:
 
 def test_an_override_is_made_changed_switched_and_deleted(client: Client, admin: User) -> None:
     client.force_login(admin)
-    values = {"agent_name": "Ada", "provider": "openai", "tools": "calculator", "timeout": "5000"}
+    make_agent(admin.organization, name="Ada")
+    tools = {"tools_are": "these", "tools": ["calculator"]}
+    values = {
+        "agent_name": "Ada",
+        "enabled": "on",
+        "provider": "openai",
+        "timeout": "5000",
+        **tools,
+    }
 
     make(client, **values)
     override = AgentOverride.objects.get()
     press(client, override, "disable")
-    press(client, override, "change_override", tools="none", temperature="0")
+    press(client, override, "change_override", tools_are="none", temperature="0")
     press(client, override, "roll_back", number="1")
     press(client, override, "disable")
     press(client, override, "enable")
@@ -129,12 +137,37 @@ def test_a_refused_override_says_why(client: Client, admin: User) -> None:
     make_override(admin.organization, "Ada")
     client.force_login(admin)
 
-    taken = make(client, agent_name="Ada")
-    unknown = make(client, agent_name="Bob", tools="no_such")
+    taken = make(client, other_name="Ada")
+    unknown = make(client, other_name="Bob", tools_are="these", tools=["no_such"])
+    unclear = make(client, other_name="Bob", tools=["calculator"])
+    nameless = make(client)
 
     assert "There is an override for this agent." in taken
-    assert "Not in the tool catalogue: no_such." in unknown
+    assert "no_such is not one of the available choices" in unknown
+    assert "or untick the tools" in unclear
+    assert "Choose an agent, or give a name below." in nameless
     assert AgentOverride.objects.count() == 1
+
+
+def test_an_agent_is_disabled_and_enabled_on_its_page(client: Client, admin: User) -> None:
+    agent = make_agent(admin.organization, name="Ada")
+    client.force_login(admin)
+
+    press(client, agent, "disable_agent")
+    off = client.get(address(Agent, agent.pk)).content.decode()
+    listed = client.get(list_address(Agent)).content.decode()
+    index = client.get(reverse("admin:index")).content.decode()
+    press(client, agent, "enable_agent")
+    on = client.get(address(Agent, agent.pk)).content.decode()
+
+    for shown in (off, listed):
+        assert 'data-status="disabled">Disabled' in shown
+        assert 'data-status="idle"' not in shown
+    assert f"{list_address(AgentOverride)}?enabled__exact=0" in index
+    assert 'data-status="idle">Idle' in on
+    assert "Enable agent" in off
+    assert "Enable agent" not in on
+    assert AgentOverride.objects.get().enabled
 
 
 def test_an_override_without_an_agent_is_marked(client: Client, viewer: User) -> None:

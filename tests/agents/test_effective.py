@@ -106,6 +106,7 @@ def test_an_override_counts_field_by_field(agent: Agent) -> None:
         max_total_tokens=5,
         fallback_models=(("anthropic", "claude-sonnet-5-5"),),
         override_id=override.pk,
+        overridden=frozenset({"max_tool_calls", "timeout_seconds", "max_total_tokens"}),
     )
 
 
@@ -191,11 +192,11 @@ def test_a_write_counts_in_every_process(
     """Another process has the same memory of before, and the same Redis."""
     override = make_override(agent.organization, "Ada", max_tokens=5)
     of(agent)
-    elsewhere = dict(effective._memory)
+    elsewhere = dict(effective._memory._known)
 
     commit(django_capture_on_commit_callbacks, lambda: change_override(override, enabled=False))
-    effective._memory.clear()
-    effective._memory.update(elsewhere)
+    effective._memory._known.clear()
+    effective._memory._known.update(elsewhere)
 
     with pytest.raises(AgentDisabled):
         of(agent)
@@ -220,21 +221,21 @@ def test_without_redis_every_look_up_reads_the_row(agent: Agent) -> None:
 
 def test_what_is_remembered_ends_by_itself(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     of(agent)
-    monkeypatch.setattr(effective, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(kernel_stamps, "MEMORY_SECONDS", -1.0)
 
     assert queries_of(lambda: of(agent)) == 1
 
 
 def test_the_memory_is_bounded(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effective, "MOST", 2)
+    monkeypatch.setattr(kernel_stamps, "MOST_REMEMBERED", 2)
     version = agent.current_version
     assert version is not None
 
     for number in range(5):
         effective.configuration_of(version=version, agent_name=f"Name {number}")
 
-    assert [name for _, name in effective._memory][-2:] == ["Name 3", "Name 4"]
-    assert len(effective._memory) == 2
+    assert [name for _, name in effective._memory._known][-2:] == ["Name 3", "Name 4"]
+    assert len(effective._memory._known) == 2
 
 
 OVERRIDES = st.fixed_dictionaries(

@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from accounts.models import Organization, User
-from agents.choices import AgentType, ExecutionSource, ExecutionStatus
-from agents.models import Agent, AgentExecution
+from agents.choices import AgentType, ExecutionSource, ExecutionStatus, StepKind
+from agents.models import Agent, AgentExecution, ExecutionStep, StepOutput
 from agents.operations import executions
 from kernel import clock
 from tests.agents.factories import make_agent
@@ -287,3 +288,30 @@ def test_a_run_and_those_of_the_agents_it_called_lead_to_each_other(
     assert address(AgentExecution, called.pk) in page
     assert "Agents it called" not in below
     assert address(AgentExecution, caller.pk) in below
+
+
+def test_all_of_a_cut_result_has_a_page(client: Client, viewer: User, stranger: User) -> None:
+    run = make_run(make_agent(viewer.organization))
+    step = ExecutionStep.objects.create(
+        organization=run.organization,
+        execution=run,
+        ordinal=1,
+        kind=StepKind.TOOL_CALL,
+        tool="calculator",
+        result="<b>par",
+        is_cut=True,
+    )
+    StepOutput.objects.create(organization=run.organization, step=step, text="<b>part and whole")
+    page = reverse("admin:agents_agentexecution_output", args=[step.pk])
+
+    client.force_login(viewer)
+    whole = client.get(page)
+    linked = page in client.get(address(AgentExecution, run.pk)).content.decode()
+    client.force_login(stranger)
+    theirs = client.get(page)
+
+    assert linked
+    assert whole.content.decode() == "<b>part and whole"
+    assert whole["content-type"] == "text/plain; charset=utf-8"
+    assert whole["x-content-type-options"] == "nosniff"
+    assert theirs.status_code == 302

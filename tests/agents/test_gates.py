@@ -16,7 +16,7 @@ from agents.runtime.journal import ModelCall
 from agents.runtime.spec import FailureKind, RunFailure
 from breakers.choices import Forced, Outcome
 from breakers.operations import calls, switches
-from cost.models import Reservation
+from cost.models import Reservation, UsageRecord
 from kernel import clock, loop
 from limits.operations import standings
 from tests.agents.factories import make_agent
@@ -58,7 +58,7 @@ def test_a_run_cancelled_while_it_asks_gives_its_permit_back(
 
     monkeypatch.setattr(calls, "permit", slowly)
     monkeypatch.setattr(calls, "report", lambda **told: outcomes.append(told["outcome"]))
-    gate = RunGate(*make_run(organization))
+    gate = RunGate(*make_run(organization, daily_budget_usd=Decimal(9)))
 
     async def run() -> None:
         try:
@@ -80,6 +80,7 @@ def test_a_run_cancelled_while_it_asks_gives_its_permit_back(
         loop.stop(timeout=5)
 
     assert outcomes == [Outcome.UNKNOWN]
+    assert (Reservation.objects.count(), UsageRecord.objects.count()) == (0, 0)  # never sent
 
 
 def test_a_call_without_money_gives_its_permit_back_and_holds_nothing(
@@ -142,7 +143,7 @@ def test_a_call_counts_for_agent_provider_and_key_and_is_settled(
 
 def test_a_call_over_the_limit_of_the_minute_stops_the_run(organization: Organization) -> None:
     execution, version = make_run(organization)
-    rule = make_limit(organization, scope="provider", name="*", requests_per_minute=1)
+    rule = make_limit(organization, scope="agent", name="*", requests_per_minute=1)
     gate = RunGate(execution, version)
 
     assert enter(gate) is None
@@ -150,6 +151,7 @@ def test_a_call_over_the_limit_of_the_minute_stops_the_run(organization: Organiz
 
     assert failure is not None
     assert (failure.kind, failure.held_by) == (FailureKind.RATE_LIMIT, rule.pk)
+    assert f"The limit of agent {execution.agent_name} for one minute" in failure.message
     assert failure.retry_after_seconds is not None
     assert 50 < failure.retry_after_seconds <= 60
 

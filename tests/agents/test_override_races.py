@@ -11,6 +11,7 @@ from agents.errors import AgentDisabled, OverrideChanged, OverrideNameTaken, Ove
 from agents.models import AgentOverride, AgentOverrideRevision
 from agents.operations import effective, overrides
 from kernel import clock
+from kernel import stamps as kernel_stamps
 from tests.accounts.factories import make_organization
 from tests.agents.factories import (
     PERSON,
@@ -122,7 +123,7 @@ def test_a_write_whose_stamp_was_lost_counts_when_memory_is_too_old(
     make_override(home, "Ada", enabled=False)
 
     late = look()
-    monkeypatch.setattr(effective, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(kernel_stamps, "MEMORY_SECONDS", 0.0)
 
     assert late.override_id is None
     with pytest.raises(AgentDisabled):

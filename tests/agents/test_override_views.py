@@ -116,6 +116,8 @@ def test_a_page_is_at_most_500_rows_and_its_number_one(api: Api, viewer: User) -
     for query in ({"pageNumber": "x"}, {"pageNumber": "-1"}, {"pageRowCount": "0"}):
         (name,) = query
         assert refusal(client.get(MANY, **query)) == (400, f"errMsg_{name}TypeIsNotValid")
+    assert refusal(client.get(MANY, pageNumber=10_001)) == (400, "errMsg_pageNumberIsNotValid")
+    assert client.get(MANY, pageNumber=10_000).json()["paging"]["pageNumber"] == 10_000
 
 
 def test_the_request_id_may_be_the_callers(api: Api, viewer: User) -> None:
@@ -228,7 +230,7 @@ def test_json_columns_are_taken_as_text(api: Api, admin: User) -> None:
         ({"temperature": "hot"}, "temperatureTypeIsNotValid"),
         ({"temperature": "nan"}, "temperatureTypeIsNotValid"),
         ({"maxTokens": 0}, "maxTokensIsNotValid"),
-        ({"maxTokens": []}, "maxTokensTypeIsNotValid"),
+        ({"maxTokens": []}, "maxTokensMustNotBeAnArray"),
         ({"responseFormat": "xml"}, "responseFormatIsNotValid"),
         ({"selectedTools": ["no_such"]}, "selectedToolsIsNotValid"),
         ({"selectedTools": "calculator"}, "selectedToolsTypeIsNotValid"),
@@ -265,7 +267,10 @@ def test_the_order_of_refusal(api: Api, viewer: User, admin: User, stranger: Use
     malformed, unknown = f"{ONE}/x", f"{ONE}/{uuid4()}"
     bad, good = {"temperature": 9}, {"temperature": 1}
 
-    assert refusal(api(None).patch(malformed, bad)) == (401, "errMsg_LoginRequired")
+    assert refusal(api(None).patch(malformed, bad)) == (
+        401,
+        "errMsg_updateAgentOverrideRequiresLogin",
+    )
     assert refusal(api(viewer).patch(malformed, good)) == (
         400,
         "errMsg_sys_agentOverrideIdisNotAValidID",
@@ -367,6 +372,7 @@ def test_each_write_is_audited_and_told(api: Api, admin: User) -> None:
 
     rows = AuditEvent.objects.filter(resource_type="agent_override").order_by("pk")
     told = OutboxEvent.objects.filter(type__startswith="agentoverride").order_by("pk")
+    row_events = OutboxEvent.objects.filter(type__startswith="dbevent-sys_").order_by("pk")
     assert [(row.action, row.details["record_version"]) for row in rows] == [
         ("agent_override.create", 1),
         ("agent_override.update", 2),
@@ -390,7 +396,20 @@ def test_each_write_is_audited_and_told(api: Api, admin: User) -> None:
         "recordVersion": 2,
         "fields": ["enabled", "system_prompt"],
     }
-    assert "secret plan" not in str([row.details for row in rows] + [e.data for e in told])
+    assert [event.type for event in row_events] == [f"dbevent-sys_{e.type}" for e in told]
+    changed, last = row_events[1].data, row_events[2].data["sys_agentOverride"]
+    assert (changed["oldDataValues"], changed["newDataValues"]) == (
+        {"enabled": True},
+        {"enabled": False},
+    )
+    assert changed["old_sys_agentOverride"] == {
+        **changed["sys_agentOverride"],
+        "enabled": True,
+        "recordVersion": 1,
+    }
+    assert (last["recordVersion"], last["isActive"], last["updatedBy"]) == (3, False, str(admin.pk))
+    spoken = [row.details for row in rows] + [e.data for e in (*told, *row_events)]
+    assert "secret plan" not in str(spoken)
 
 
 def test_an_overridden_agent_keeps_its_name(api: Api, operator: User) -> None:

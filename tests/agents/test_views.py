@@ -152,6 +152,20 @@ def test_a_deleted_agent_is_gone_but_its_runs_stay(api: Api, operator: User) -> 
     assert client.get(EXECUTIONS).json()["items"][0]["agent_name"] == "Ada"
 
 
+def test_a_misspelt_risk_rule_is_refused(api: Api, operator: User) -> None:
+    agent = make_agent(operator.organization, name="Ada")
+    misspelt = {"require_approval_fro": ["*"], "block_external_apis": True}
+
+    answer = api(operator).patch(f"{AGENTS}{agent.pk}", {"risk_rules": misspelt})
+
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [
+        "risk_rules.block_external_apis",
+        "risk_rules.require_approval_fro",
+    ]
+    assert AgentVersion.objects.count() == 1
+
+
 def test_versions_are_newest_first(api: Api, viewer: User, operator: User) -> None:
     agent = make_agent(operator.organization)
     writer = api(operator)
@@ -237,5 +251,8 @@ def test_an_execution_tells_how_it_ended(api: Api, viewer: User) -> None:
         "output_tokens": 0,
         "cost_usd": "0.00000000",
         "duration_ms": 7,
+        "replay": None,
+        "approvals": [],
+        "tools_left_out": [],
         "steps": [],
     }

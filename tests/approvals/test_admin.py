@@ -10,7 +10,8 @@ from accounts.models import Organization, Role, User
 from agents.models import Agent
 from approvals.models import Approval, ApprovalRule
 from kernel import clock
-from tests.accounts.factories import PASSWORD, enrol, set_policy, totp
+from kernel.actors import Actor
+from tests.accounts.factories import PASSWORD, enrol, make_user, set_policy, totp
 from tests.agents.factories import make_agent
 from tests.approvals.factories import approve, ask, give, make_people, make_rule
 from tests.hub.console_rows import address, list_address
@@ -43,6 +44,11 @@ def agent(organization: Organization) -> Agent:
 
 def page(client: Client, path: str) -> str:
     return client.get(path).content.decode()
+
+
+def body_of(shown: str) -> str:
+    """The card above the fields."""
+    return shown.partition('id="vote"')[2].partition("</section>")[0]
 
 
 def decide(client: Client, approval: Approval, button: str, **values: Any) -> str:
@@ -100,6 +106,24 @@ def test_a_vote_from_the_inbox(console: Client, admin: User, organization: Organ
     assert "approve_approval" not in page(console, address(Approval, approval.pk))
 
 
+def test_the_page_itself_has_the_votes_for_whom_it_asks(
+    client: Client, admin: User, organization: Organization
+) -> None:
+    own, others = ask(organization, requester=admin), ask(organization, arguments={"to": "prod"})
+    client.force_login(admin)
+
+    mine, theirs = (page(client, address(Approval, each.pk)) for each in (own, others))
+    approve(others, admin)
+    voted = page(client, address(Approval, others.pk))
+
+    for button in ("approve_approval", "reject_approval"):
+        assert f'hx-get="{address(Approval, others.pk, button)}"' in body_of(theirs)
+        assert f'hx-get="{address(Approval, own.pk, button)}"' not in body_of(mine)
+    assert 'data-status="awaited">Pending' in theirs
+    assert "Your vote is not asked for" in mine
+    assert "hub-button" not in body_of(voted)
+
+
 def test_a_refusal_is_shown_in_the_dialog(
     console: Client, admin: User, organization: Organization
 ) -> None:
@@ -107,7 +131,7 @@ def test_a_refusal_is_shown_in_the_dialog(
 
     shown = decide(console, approval, "approve_approval")
 
-    assert "You asked for this yourself." in shown
+    assert "You asked for this yourself, or wrote" in shown
     assert Approval.objects.get().status == "pending"
 
 
@@ -234,3 +258,40 @@ def test_the_viewer_looks_and_does_nothing(
     assert "approve_approval" not in shown
     assert "change_rule" not in shown
     assert Approval.objects.get().status == "pending"
+
+
+def test_an_approver_reads_who_asks_and_is_led_nowhere_they_may_not_go(
+    client: Client, organization: Organization, agent: Agent, operator: User
+) -> None:
+    approver = make_user(organization)
+    approver.assignments.all().delete()
+    give(approver, Role.objects.get(organization_id=organization.pk, name="approver"))
+    task = make_task(organization, title="Ship it")
+    approval = ask(
+        organization,
+        actor=Actor(type="agent", id=str(agent.pk), label=agent.name),
+        requester=operator,
+        agent_id=agent.pk,
+        task_id=task.pk,
+    )
+    task.delete()
+    client.force_login(approver)
+
+    shown = page(client, address(Approval, approval.pk))
+    dialog = page(client, address(Approval, approval.pk, "approve_approval"))
+
+    for words in ("Deployer", "Ship it", f"Deployer, for {operator.email}"):
+        assert words in shown
+        assert words in dialog
+    assert address(Agent, agent.pk) not in shown
+    assert str(task.pk) not in shown
+
+
+def test_a_rule_that_too_few_can_meet_says_so(console: Client) -> None:
+    path = reverse("admin:approvals_approvalrule_create_rule")
+
+    made = console.post(path, {**SUBMITTED, **RULE, "min_approvals": 4}, follow=True)
+    rule = ApprovalRule.objects.get()
+
+    assert "The rule takes 4 approvals, and only 1 person may vote." in made.content.decode()
+    assert "1: too few for this rule" in page(console, address(ApprovalRule, rule.pk))

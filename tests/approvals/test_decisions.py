@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from accounts.models import Organization, Role, User
+from accounts.models import Organization, Role, RoleAssignment, User
 from approvals import selectors
 from approvals.errors import (
     AlreadyDecided,
@@ -212,6 +212,43 @@ def test_it_is_said_when_nobody_can_complete_the_quorum(organization: Organizati
 
     assert (before.missing, before.deciders, before.can_be_met) == (1, (second,), True)
     assert (after.missing, after.deciders, after.can_be_met) == (1, (), False)
+
+
+@pytest.mark.parametrize("lost", ["account", "role"])
+def test_a_vote_counts_as_long_as_its_voter_may_decide(
+    organization: Organization, heard: list[str], lost: str
+) -> None:
+    make_rule(organization, min_approvals=2)
+    first, second, third = make_people(organization, 3)
+    approval = approve(ask(organization), first)
+    if lost == "account":
+        User.objects.filter(pk=first.pk).update(is_active=False)
+    else:
+        RoleAssignment.objects.filter(user=first).delete()
+
+    before = selectors.inquire(approval=approval, now=clock.now())
+    short = approve(approval, second)
+    after = selectors.inquire(approval=short, now=clock.now())
+    decided = approve(approval, third)
+
+    assert (before.missing, before.can_be_met) == (2, True)
+    assert (short.status, after.missing, after.deciders) == ("pending", 1, (third,))
+    assert (decided.status, heard) == ("approved", ["approved"])
+
+
+def test_who_may_decide_again_leaves_the_decision_to_a_vote(organization: Organization) -> None:
+    make_rule(organization, min_approvals=2)
+    first, second, third = make_people(organization, 3)
+    approval = approve(ask(organization), first)
+    User.objects.filter(pk=first.pk).update(is_active=False)
+    approve(approval, second)
+    User.objects.filter(pk=first.pk).update(is_active=True)
+
+    inquiry = selectors.inquire(approval=approval, now=clock.now())
+    decided = approve(approval, third)
+
+    assert (inquiry.status, inquiry.missing, inquiry.can_be_met) == ("pending", 1, True)
+    assert decided.status == "approved"
 
 
 def test_time_never_approves(organization: Organization, heard: list[str]) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from accounts.models import Organization, Role, User
 from accounts.operations import roles
-from approvals.choices import ApprovalStatus
+from approvals.choices import DECIDE, ApprovalStatus
 from approvals.models import Approval, ApprovalRule
 from kernel import clock
-from kernel.actors import SYSTEM
+from kernel.actors import SYSTEM, Actor
 from tests.accounts.factories import make_key, set_policy
 from tests.approvals.factories import ask, give, make_people, make_rule
 from tests.clients import ApiClient, HubClient
@@ -210,7 +210,9 @@ def test_rules_over_http(api: Api, admin: User, organization: Organization) -> N
     assert made.json() | body | {"approvers": [str(admin.pk)]} == made.json()
     assert (changed["is_active"], changed["revision"], changed["min_approvals"]) == (False, 2, 2)
     assert twin.json()["code"] == "approval_rule.name_taken"
-    assert listed == [client.get(path).json()] == [changed]
+    assert changed.pop("possible_voters") == 1
+    assert listed == [changed]
+    assert client.get(path).json() == {**changed, "possible_voters": 1}
     assert client.delete(path).status_code == 204
     assert client.get(path).status_code == 404
 
@@ -260,3 +262,42 @@ def test_a_role_that_a_rule_names_is_kept(
 
     assert (answer.status_code, answer.json()["code"]) == (409, "role.in_use")
     assert Role.objects.filter(pk=role.pk).exists()
+
+
+def test_an_approval_keeps_the_names_of_who_asked(
+    api: Api, admin: User, organization: Organization
+) -> None:
+    task = make_task(organization, title="Ship it")
+    actor = Actor(type="agent", id=str(uuid4()), label="Deployer")
+    approval = ask(
+        organization, actor=actor, requester=admin, agent_id=UUID(actor.id), task_id=task.pk
+    )
+
+    task.title = "Something else"
+    task.save()
+    shown = api(admin).get(f"{APPROVALS}/{approval.pk}").json()
+    (listed,) = api(admin).get(APPROVALS).json()["items"]
+
+    said = {"agent_name": "Deployer", "task_title": "Ship it", "requester_email": admin.email}
+    assert shown | said | {"requester_user_id": str(admin.pk)} == shown
+    assert listed | said == listed
+
+
+def test_a_rule_says_how_many_people_may_vote(
+    api: Api, admin: User, viewer: User, organization: Organization
+) -> None:
+    role = Role.objects.create(
+        organization_id=organization.pk, name="Release", permissions=[DECIDE]
+    )
+    make_people(organization, 2)
+    give(viewer, role, agent_id=str(uuid4()))
+    client = api(admin)
+
+    def voters(**values: Any) -> int:
+        body = {"name": str(uuid4()), "action": "deploy", **values}
+        count: int = client.post(RULES, body).json()["possible_voters"]
+        return count
+
+    assert voters() == 4
+    assert voters(approver_role_id=str(role.pk)) == 1
+    assert voters(approver_role_id=str(role.pk), approvers=[str(admin.pk)]) == 2

@@ -35,8 +35,8 @@ def test_the_board_shows_how_they_stand(console: Client, organization: Organizat
 
     board = console.get(list_address(CircuitBreaker)).content.decode()
 
-    assert 'data-status="open">Open<' in board
-    assert 'data-status="closed">Closed<' in board
+    assert 'data-status="breaker_open">Open<' in board
+    assert 'data-status="breaker_closed">Closed<' in board
     assert "0 of 5" in board
 
 
@@ -65,3 +65,17 @@ def test_the_switches(console: Client, organization: Organization) -> None:
         seen.append(breaker.forced)
 
     assert seen == ["open", "closed", ""]
+
+
+def test_what_is_held_says_since_when_and_by_whom(
+    console: Client, admin: User, organization: Organization
+) -> None:
+    breaker = make_breaker(organization)
+    make_breaker(organization, name="host:quiet")
+    console.post(address(CircuitBreaker, breaker.pk, "force_close"), SUBMITTED)
+
+    for path in (list_address(CircuitBreaker), address(CircuitBreaker, breaker.pk)):
+        shown = console.get(path).content.decode()
+
+        assert 'data-status="closed_held">Closed, held<' in shown
+        assert f"</time>, by {admin.email}" in shown

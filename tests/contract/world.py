@@ -12,7 +12,13 @@ from accounts.choices import SessionKind, UserRole
 from accounts.models import AgentKey, Organization, Session, User
 from accounts.operations.bootstrap import hash_key
 from agents.choices import StepKind
-from agents.models import AgentExecution, AgentOverride, ExecutionStep, StepOutput
+from agents.models import (
+    AgentExecution,
+    AgentOverride,
+    ExecutionReplay,
+    ExecutionStep,
+    StepOutput,
+)
 from audit.models import AuditEvent
 from cost.operations import rollup
 from dead_letters.models import DeadLetter
@@ -182,7 +188,7 @@ def made(client: ApiClient, path: str, body: Any = None, *, status: int = 201) -
 
 
 def whole_output(finished: Finished) -> UUID:
-    """The step of a call whose output was cut for the model."""
+    """The step of a call whose output was cut for the model, of a run that is played again."""
     run = AgentExecution.objects.get(task_id=finished.task.pk)
     step = ExecutionStep.objects.create(
         organization=run.organization,
@@ -193,6 +199,7 @@ def whole_output(finished: Finished) -> UUID:
         is_cut=True,
     )
     StepOutput.objects.create(organization=run.organization, step=step, text="theirs")
+    ExecutionReplay.objects.create(organization=run.organization, task_id=uuid4(), origin=run)
     return step.pk
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from accounts.models import Organization
 from cost import operations
 from cost.models import Budget, BudgetWindow, ModelPrice, UsageRecord
-from cost.operations import budgets, own_prices, reservations
+from cost.operations import budgets, own_prices, reservations, unanswered
 from kernel.actors import SYSTEM
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -65,9 +65,17 @@ class Call:
         used = Usage(asked.pop("input_tokens"), asked.pop("output_tokens"))
         return operations.record_usage(**{"usage": used} | asked | changes)
 
+    def give_up(self) -> None:
+        """When nobody knows whether it was."""
+        unanswered.book_given_up(execution_id=self.execution_id, ordinal=self.ordinal, now=self.now)
+
     def release(self) -> None:
         """When it was not."""
-        reservations.release(execution_id=self.execution_id, ordinal=self.ordinal)
+        reservations.release(
+            organization_id=self.organization_id,
+            execution_id=self.execution_id,
+            ordinal=self.ordinal,
+        )
 
 
 def make_budget(organization: Organization, limit: str = "1", **values: Any) -> Budget:

@@ -3,20 +3,25 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from accounts.models import Organization
 from audit.models import AuditEvent
+from cost.errors import BudgetExhausted, BudgetOfVersion
 from cost.models import Budget
 from cost.operations import budgets, own_prices
 from events.models import OutboxEvent
 from kernel.actors import SYSTEM
+from tests.agents.factories import make_agent
 from tests.cost.factories import NOW, Call, Usage, make_budget, make_price
 from tests.threads import race
 
+AGENT_ID = UUID("0198a1b2-0000-7000-8000-000000000002")
 Woken = list[tuple[UUID, datetime]]
 
 
@@ -188,3 +193,76 @@ def test_of_two_who_set_the_budget_at_once_one_wins(organization: Organization) 
     assert Budget.objects.filter(is_active=True).count() == 1
     made = [found for found in outcomes if isinstance(found, Budget)]
     assert Budget.objects.count() == len(made)
+
+
+def limit_agent(organization: Organization, usd: str, now: datetime = NOW) -> Budget | None:
+    """What a version of the one agent says."""
+    budgets.limit_agent(
+        organization_id=organization.pk,
+        agent_id=AGENT_ID,
+        daily_limit_usd=Decimal(usd),
+        actor=SYSTEM,
+        now=now,
+    )
+    return Budget.objects.filter(source="version", is_active=True).first()
+
+
+def test_an_agents_daily_limit_is_a_hard_budget_that_follows_it(
+    organization: Organization, woken: Woken
+) -> None:
+    make_budget(organization, scope="agent", subject_id=AGENT_ID, period="day")
+    none = limit_agent(organization, "0")
+    made = limit_agent(organization, "1.5")
+    again = limit_agent(organization, "1.5")
+    lower = limit_agent(organization, "1")
+    assert woken == []
+    gone = limit_agent(organization, "0")
+
+    assert (none, gone) == (None, None)
+    assert made == again == lower
+    assert made is not None
+    assert lower is not None
+    assert (made.limit_usd, lower.limit_usd) == (Decimal("1.5"), Decimal(1))
+    assert (made.is_hard, made.period, made.alert_thresholds) == (True, "day", [80, 90, 100])
+    assert woken == [(organization.pk, NOW)]
+    about = AuditEvent.objects.filter(resource_id=str(made.pk)).order_by("pk")
+    assert [row.action for row in about] == ["budget.create", "budget.update", "budget.remove"]
+
+
+def test_its_thresholds_are_told_of_and_only_the_agent_changes_it(
+    organization: Organization,
+) -> None:
+    budget = limit_agent(organization, "1")
+    call = Call(organization.pk, agent_id=AGENT_ID, input_tokens=340_000, output_tokens=0)
+    call.reserve()
+    call.book(usage=Usage(340_000, 0))
+
+    assert told() == [80]
+    assert budget is not None
+    with pytest.raises(BudgetOfVersion):
+        change(budget, is_hard=False)
+    with pytest.raises(BudgetOfVersion):
+        budgets.remove_budget(
+            organization_id=organization.pk, budget_id=budget.pk, actor=SYSTEM, now=NOW
+        )
+    with pytest.raises(BudgetExhausted, match=r"the budget of the agent of 1\.0000 USD"):
+        Call(organization.pk, agent_id=AGENT_ID, input_tokens=100_000).reserve()
+
+
+def test_daily_limits_of_agents_that_were_there_before_are_budgets(
+    organization: Organization,
+) -> None:
+    agent = make_agent(organization, daily_budget_usd=Decimal("2.5"))
+    make_agent(organization)
+    made = Budget.objects.get()
+    Budget.objects.all().delete()
+
+    migration = import_module("cost.migrations.0004_unanswered_calls")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.LIMITS)
+
+    again = Budget.objects.get()
+    assert again.subject_id == agent.pk
+    for name in ("source", "scope", "period", "limit_usd", "is_hard", "alert_thresholds"):
+        assert getattr(again, name) == getattr(made, name)
+    assert again.is_active

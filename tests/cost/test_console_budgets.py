@@ -1,14 +1,17 @@
 """The console's pages of budgets and prices."""
 
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
-from cost.models import Budget, ModelPrice
+from agents.models import Agent
+from cost.models import Budget, ModelPrice, UsageRecord
 from kernel import clock
+from tests.agents.factories import make_agent
 from tests.cost.factories import Call, make_budget, make_price, record
 from tests.hub.console_rows import address, list_address
 
@@ -109,3 +112,32 @@ def test_who_only_reads_changes_nothing(
 
     assert Budget.objects.get().is_active
     assert ModelPrice.objects.exists()
+
+
+def test_an_agents_daily_limit_is_shown_and_not_changed_here(
+    console: Client, organization: Organization
+) -> None:
+    agent = make_agent(organization, name="Ada", daily_budget_usd=Decimal("2.5"))
+    budget = Budget.objects.get()
+
+    listed = console.get(list_address(Budget)).content.decode()
+    page = console.get(address(Budget, budget.pk)).content.decode()
+    removed = console.post(address(Budget, budget.pk, "remove_budget"), SUBMITTED, follow=True)
+
+    assert "Agent's version" in unescape(listed)
+    assert address(Agent, agent.pk) in listed
+    assert "change_budget" not in page
+    assert "remove_budget" not in page
+    assert "This is an agent's daily limit." in unescape(removed.content.decode())
+    assert Budget.objects.get().is_active
+
+
+def test_a_call_without_an_answer_is_an_estimate(
+    console: Client, organization: Organization
+) -> None:
+    make_budget(organization)
+    call = Call(organization.pk)
+    call.reserve()
+    call.give_up()
+
+    assert "estimated" in console.get(list_address(UsageRecord)).content.decode()

@@ -120,3 +120,21 @@ def test_booking_takes_one_query(
 ) -> None:
     with django_assert_num_queries(1):
         factories.record(organization)
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "cost"),
+    [("azure-gpt4o-prod", "3.5"), ("gpt-4o-mini", "3.5"), ("gpt-4", "36"), ("", "3.5")],
+)
+def test_a_call_costs_what_was_asked_for_or_more(
+    organization: Organization, answered_by: str, cost: str
+) -> None:
+    booked = factories.record(organization, answered_by=answered_by)
+
+    assert (booked.model, booked.cost_usd, booked.is_priced) == ("gpt-4o", Decimal(cost), True)
+
+
+def test_a_name_that_only_the_answer_has_is_priced(organization: Organization) -> None:
+    booked = factories.record(organization, model="whatever", answered_by="gpt-4o")
+
+    assert (booked.model, booked.cost_usd, booked.is_priced) == ("whatever", Decimal("3.5"), True)

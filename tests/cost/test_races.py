@@ -15,7 +15,7 @@ from django.db.models import Sum
 from accounts.models import Organization
 from cost.errors import BudgetExhausted
 from cost.models import BudgetWindow, Reservation, UsageDay, UsageRecord
-from cost.operations import reservations, rollup
+from cost.operations import rollup, unanswered
 from cost.selectors import reports
 from events.models import OutboxEvent
 from tests.cost.factories import NOW, Call, Usage, make_budget, record
@@ -64,6 +64,9 @@ def test_200_calls_at_once_never_spend_more_than_a_dollar(organization: Organiza
         if number % 7 == 0:
             call.release()
             return "released"
+        if number % 5 == 0:
+            call.give_up()
+            return "given up"
         with transaction.atomic():
             call.book(usage=Usage(1_000, 750 if number % 2 else 250))
         return "booked"
@@ -72,6 +75,7 @@ def test_200_calls_at_once_never_spend_more_than_a_dollar(organization: Organiza
 
     assert sum(outcomes.values()) == CALLS
     assert outcomes["refused"] > 0
+    assert outcomes["given up"] > 0
     assert Decimal("0.90") < spent() <= 1
     assert all(spent(agent_id=agent_id) <= Decimal("0.60") for agent_id in AGENTS)
     assert not Reservation.objects.exists()
@@ -141,23 +145,28 @@ def test_a_new_run_does_not_wait_for_who_is_settling(organization: Organization)
     assert race(settle, begin) == [None, None]
 
 
-def test_a_run_that_is_closed_while_its_call_settles_gives_back_once(
+def test_a_run_that_is_closed_while_its_call_settles_is_booked_once(
     organization: Organization,
 ) -> None:
     make_budget(organization)
-    calls = [Call(organization.pk) for _ in range(8)]
+    make_budget(organization, scope="agent", period="day")
+    calls = [Call(organization.pk, agent_id=AGENTS[number % 2]) for number in range(8)]
     for call in calls:
         call.reserve()
 
+    def close() -> None:
+        unanswered.book_closed(execution_ids=[call.execution_id for call in calls], now=NOW)
+
     outcomes = race(
         *[call.book for call in calls],
-        lambda: reservations.release_executions([call.execution_id for call in calls]),
-        lambda: reservations.release_abandoned(now=NOW + timedelta(hours=1)),
+        transaction.atomic(close),
+        lambda: unanswered.book_abandoned(now=NOW + timedelta(hours=1)),
     )
 
     assert not [found for found in outcomes if isinstance(found, Exception)]
-    window = BudgetWindow.objects.get()
+    window = BudgetWindow.objects.get(scope="organization")
     assert (window.spent_usd, window.reserved_usd) == (spent(), Decimal(0))
+    assert UsageRecord.objects.count() == len(calls)
 
 
 def test_days_are_exact_while_others_book(organization: Organization) -> None:

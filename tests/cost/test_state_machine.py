@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from accounts.models import Organization
 from cost.errors import BudgetExhausted
 from cost.models import BudgetWindow, Reservation, UsageRecord
-from cost.operations import reservations, rollup, windows
+from cost.operations import rollup, unanswered, windows
 from cost.selectors import reports, spending
 from cost.selectors.budgets import list_budgets
 from tests.accounts.factories import make_organization
@@ -45,6 +45,7 @@ class Held:
     worst: int
     begun_on: int
     is_held: bool = True
+    is_spent: bool = False
 
 
 @dataclass
@@ -125,13 +126,24 @@ class Budgets(RuleBasedStateMachine):
 
     @rule(held=consumes(under_way), share=st.integers(0, 100))
     def settle(self, held: Held, share: int) -> None:
-        """Also of calls that were refused or given back: what is spent is spent."""
+        """Also of calls that were refused or given back: what is spent is spent, but once."""
+        if held.is_spent:
+            held.call.book(usage=Usage(1_000, 1), now=self.now)
+            return
         tokens = held.call.output_tokens * share // 100
         held.call.book(usage=Usage(1_000, tokens), now=self.now)
         day = held.begun_on if held.is_held else self.day
         self._forget(held)
-        for key, _ in self.plain.keys(held.call.agent_id or AGENTS[0], day):
-            self.plain.spent[key] = self.plain.spent.get(key, 0) + 250 + tokens
+        self._spend(held, day, 250 + tokens)
+
+    @rule(held=consumes(under_way), is_closed=st.booleans())
+    def give_up(self, held: Held, *, is_closed: bool) -> None:
+        """Nobody knows what it cost: all that is held for it, if anything is."""
+        if is_closed:
+            unanswered.book_closed(execution_ids=[held.call.execution_id], now=self.now)
+        else:
+            held.call.give_up()
+        self._assume(held)
 
     @rule(held=consumes(under_way))
     def release(self, held: Held) -> None:
@@ -140,9 +152,9 @@ class Budgets(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        reservations.release_abandoned(now=self.now)
+        unanswered.book_abandoned(now=self.now)
         for held in [held for held in self.plain.held if held.begun_on < self.day]:
-            self._forget(held)
+            self._assume(held)
 
     @rule()
     def tidy(self) -> None:
@@ -178,6 +190,16 @@ class Budgets(RuleBasedStateMachine):
         since = self.now - timedelta(days=366)
         plain = rows.filter(occurred_at__gt=since).aggregate(s=Sum("cost_usd", default=0))["s"]
         assert shown.total == plain
+
+    def _assume(self, held: Held) -> None:
+        if held.is_held:
+            self._spend(held, held.begun_on, held.worst)
+            held.is_spent = True
+        self._forget(held)
+
+    def _spend(self, held: Held, day: int, units: int) -> None:
+        for key, _ in self.plain.keys(held.call.agent_id or AGENTS[0], day):
+            self.plain.spent[key] = self.plain.spent.get(key, 0) + units
 
     def _forget(self, held: Held) -> None:
         held.is_held = False

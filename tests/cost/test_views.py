@@ -13,6 +13,7 @@ from audit.models import AuditEvent
 from cost.models import Budget, ModelPrice
 from cost.operations import rollup
 from kernel import clock
+from tests.agents.factories import make_agent
 from tests.clients import ApiClient
 from tests.cost.factories import Call, make_budget, make_price, record
 
@@ -129,7 +130,7 @@ def test_days_without_a_call_are_zeros(api: Api, viewer: User, organization: Org
 def test_agents_and_providers_are_added_up(
     api: Api, viewer: User, organization: Organization
 ) -> None:
-    agent_id = uuid4()
+    agent_id = make_agent(organization, name="Clerk").pk
     for number in range(3):
         record(organization, agent_id=agent_id if number else None, now=clock.now())
     client = api(viewer)
@@ -137,9 +138,9 @@ def test_agents_and_providers_are_added_up(
     agents = client.get("/api/v1/cost/by-agent").json()
     (provider,) = client.get("/api/v1/cost/by-provider", days=1).json()["items"]
 
-    assert [(i["agent_id"], i["total_cost"]) for i in agents["items"]] == [
-        (str(agent_id), "7.00000000"),
-        (None, "3.50000000"),
+    assert [(i["agent_id"], i["agent_name"], i["total_cost"]) for i in agents["items"]] == [
+        (str(agent_id), "Clerk", "7.00000000"),
+        (None, "", "3.50000000"),
     ]
     assert (agents["total"], agents["count"], agents["period_days"]) == ("10.50000000", 2, 30)
     assert provider == {
@@ -276,6 +277,36 @@ def test_budgets_are_filtered(api: Api, viewer: User, organization: Organization
     found = api(viewer).get(BUDGETS, scope="agent", is_active="true").json()
 
     assert [item["id"] for item in found["items"]] == [str(agents.pk)]
+
+
+def test_the_daily_limit_of_an_agent_follows_its_versions(api: Api, admin: User) -> None:
+    client = api(admin)
+    agent = make_agent(admin.organization, daily_budget_usd=Decimal("2.5"))
+    path = f"/api/v1/agents/{agent.pk}"
+
+    def limits() -> list[tuple[Any, ...]]:
+        shown = client.get(BUDGETS, source="version", is_active="true").json()["items"]
+        return [(each["subject_id"], each["period"], each["limit_usd"]) for each in shown]
+
+    first = limits()
+    (shown,) = client.get(BUDGETS).json()["items"]
+    client.patch(path, {"daily_budget_usd": "1"})
+    second = limits()
+    client.post(f"{path}/versions/1/rollback", {})
+    third = limits()
+    refused = [
+        client.patch(f"{BUDGETS}/{shown['id']}", {"limit_usd": "9"}),
+        client.delete(f"{BUDGETS}/{shown['id']}"),
+    ]
+    client.delete(path)
+
+    assert first == third == [(str(agent.pk), "day", "2.50000000")]
+    assert second == [(str(agent.pk), "day", "1.00000000")]
+    assert (shown["source"], shown["is_hard"]) == ("version", True)
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [
+        (409, "budget.of_version"),
+    ] * 2
+    assert limits() == []
 
 
 def test_a_price_lives(api: Api, admin: User) -> None:

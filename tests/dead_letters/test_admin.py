@@ -48,5 +48,53 @@ def test_all_are_retried_in_a_dialog(console: Client, organization: Organization
     asked = console.get(button).content.decode()
     console.post(button, SUBMITTED)
 
-    assert "The hundred that wait longest go back to work" in asked
+    assert "One task goes back to work, with all retries." in asked
     assert DeadLetter.objects.get().status == "redriven"
+
+
+def listed(client: Client, **query: str) -> set[str]:
+    rows = client.get(list_address(DeadLetter), query).context["cl"].result_list
+    return {letter.task.title for letter in rows}
+
+
+def test_what_was_retried_or_removed_is_listed_when_asked_for(
+    console: Client, organization: Organization
+) -> None:
+    for status in ("open", "redriven", "removed"):
+        task = make_dead(organization, title=status)
+        DeadLetter.objects.filter(task=task).update(status=status)
+
+    assert listed(console) == {"open"}
+    assert listed(console, status="removed") == {"removed"}
+    assert listed(console, status="all") == {"open", "redriven", "removed"}
+    assert listed(console, q="redriven") == {"redriven"}
+
+
+def test_a_group_is_looked_at_and_retried(
+    console: Client, admin: User, organization: Organization
+) -> None:
+    make_dead(organization, title="First", message="Port 80 is closed.")
+    last = make_dead(organization, title="Last", message="Port 443 is closed.")
+    make_dead(organization, title="Other")
+    letter = DeadLetter.objects.get(task=last)
+
+    groups = console.get(reverse("admin:dead_letters_deadletter_groups")).content.decode()
+    alike = listed(console, group=letter.group)
+    button = address(DeadLetter, letter.pk, "redrive_group")
+    asked = console.get(button).content.decode()
+    console.post(button, SUBMITTED)
+
+    assert groups.index("Port 443 is closed.") < groups.index("The provider is away.")
+    assert "Port 80" not in groups
+    assert button in groups
+    assert alike == {"First", "Last"}
+    assert "2 tasks go back to work" in asked
+    assert listed(console) == {"Other"}
+    page = console.get(address(DeadLetter, letter.pk)).content.decode()
+    assert admin.email in page.partition("ast retried by")[2][:600]
+
+
+def test_groups_are_for_those_who_see_dead_letters(client: Client, viewer: User) -> None:
+    client.force_login(viewer)
+
+    assert client.get(reverse("admin:dead_letters_deadletter_groups")).status_code == 403

@@ -79,7 +79,7 @@ def test_the_history_outlives_a_redrive(organization: Organization) -> None:
     letter = DeadLetter.objects.get()
     assert (redriven.status, redriven.redriven_by, redriven.redriven_at) == (
         "redriven",
-        "user:1",
+        str(PERSON),
         later,
     )
     assert (letter.status, letter.failures, letter.redrive_count) == ("open", 2, 1)

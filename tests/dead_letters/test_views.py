@@ -12,8 +12,9 @@ from dead_letters.models import DeadLetter
 from dead_letters.operations import redrives
 from kernel import clock
 from tasks.models import Task, TaskAttempt
+from tasks.operations.endings import settle_attempt
 from tests.accounts.factories import make_organization
-from tests.agents.factories import make_agent
+from tests.agents.factories import answered, make_agent
 from tests.clients import ApiClient
 from tests.dead_letters.factories import make_dead
 from tests.tasks.factories import claim_one, make_task
@@ -186,6 +187,18 @@ def test_a_running_task_is_given_up_with_a_reason(
     task.refresh_from_db()
     assert (task.status, task.error_kind, task.lease_expires_at) == ("failed", "given_up", None)
     assert TaskAttempt.objects.get().outcome == "cancelled"
+
+
+def test_what_came_to_its_end_is_no_dead_letter(
+    api: Api, admin: User, organization: Organization
+) -> None:
+    task = make_task(organization, agent=make_agent(organization))
+    settle_attempt(claim=claim_one(task), result=answered(), now=clock.now())
+
+    refused = api(admin).post(LETTERS, {"task_id": str(task.pk), "reason": "Over."})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "dead_letter.task_not_failed")
+    assert refused.json()["detail"].startswith("The task is completed.")
 
 
 def test_a_removed_one_is_gone_but_its_task_stays(

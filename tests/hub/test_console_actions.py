@@ -185,8 +185,8 @@ def test_a_button_of_no_row_leads_back(
 @pytest.mark.parametrize(
     ("make", "offered"),
     [
-        (started, {"run_agent", "stop_agent"}),
-        (stopped, {"start_agent"}),
+        (started, {"run_agent", "stop_agent", "disable_agent"}),
+        (stopped, {"start_agent", "disable_agent"}),
         (waiting, {"cancel_task"}),
         (failed, {"retry_task"}),
         (lambda user: finish_task(user.organization).task, set()),

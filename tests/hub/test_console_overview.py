@@ -24,6 +24,7 @@ from tasks.choices import TaskStatus
 from tasks.models import Task
 from tests.agents.factories import make_agent
 from tests.cost import factories as cost
+from tests.dead_letters.factories import make_dead
 from tests.hub.console_rows import finish_task
 from tests.tasks.factories import claim_all, make_task
 
@@ -68,12 +69,15 @@ def test_tasks_are_counted_by_status(organization: Organization) -> None:
 
 
 def test_what_failed_or_waits_for_review_needs_a_person(organization: Organization) -> None:
-    review, broken, fine = (make_task(organization, now=NOW) for _ in range(3))
+    review, direct, _ = (make_task(organization, now=NOW) for _ in range(3))
+    broken = make_dead(organization, now=NOW)
     Task.objects.filter(pk=review.pk).update(status=TaskStatus.REVIEW)
-    Task.objects.filter(pk=broken.pk).update(status=TaskStatus.FAILED)
+    Task.objects.filter(pk=direct.pk).update(status=TaskStatus.FAILED, source="rest")
 
-    assert {task.pk for task in look(organization).needs_person} == {review.pk, broken.pk}
-    assert fine.pk not in {task.pk for task in look(organization).needs_person}
+    shown = look(organization)
+
+    assert [task.pk for task in shown.needs_person] == [review.pk, broken.pk]
+    assert counted(shown.open_now)["review"] == 1
 
 
 def test_the_last_finished_come_first(organization: Organization) -> None:
@@ -187,7 +191,7 @@ def test_nothing_of_another_organization_is_shown(
     assert shown.spend.calls == 0
 
 
-def test_it_costs_at_most_twelve_queries_whatever_is_there(organization: Organization) -> None:
+def test_it_costs_at_most_fourteen_queries_whatever_is_there(organization: Organization) -> None:
     with CaptureQueriesContext(
         connection,
     ) as empty:
@@ -199,7 +203,7 @@ def test_it_costs_at_most_twelve_queries_whatever_is_there(organization: Organiz
     with CaptureQueriesContext(connection) as full:
         look(organization)
 
-    assert (len(empty), len(full)) == (10, 12)
+    assert (len(empty), len(full)) == (13, 14)
 
 
 def test_the_page_shows_it(client: Client, viewer: User) -> None:

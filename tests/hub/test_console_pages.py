@@ -48,7 +48,7 @@ LIST_QUERIES = {
     AgentKey: 3,
     Agent: 4,
     AgentOverride: 4,  # also the agents of their names
-    AgentExecution: 3,
+    AgentExecution: 4,  # also the agents by name
     Task: 3,
     KnowledgeEntry: 4,
     Memory: 3,
@@ -63,7 +63,7 @@ LIST_QUERIES = {
     ApprovalRule: 3,
     DeadLetter: 3,
     UsageRecord: 4,
-    Budget: 5,  # also how they stand, and the days
+    Budget: 6,  # also how they stand, the days, and whose they are
     ModelPrice: 3,
     AuditEvent: 6,  # also what its resources are called
     AuditCheckpoint: 3,

@@ -97,6 +97,13 @@ def test_a_failure_is_a_page_that_says_nothing_of_its_cause(
     assert "secret" not in page
 
 
+def test_seed_004_s_part_answers_in_its_words(client: Client) -> None:
+    answer = client.get("/v1/nothing")
+
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
+    assert (answer.json()["result"], answer.json()["errCode"]) == ("ERR", 404)
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/sso/nothing"])
 def test_other_routes_answer_problem_documents(client: Client, path: str) -> None:
     answer = client.get(path)

@@ -72,11 +72,12 @@ def test_the_menu_shows_what_one_may_open(client: Client, admin: User, viewer: U
     seen = menu(client)
     client.force_login(admin)
 
-    assert seen[: len(work) + 1] == [*work, "Usage"]
+    assert seen[: len(work) + 1] == [*work, "Costs"]
     assert not set(seen) & {*PEOPLE, *HUB, "Audit export"}
     assert menu(client) == [
         *work,
         *(
+            "Costs",
             "Usage",
             "Budgets",
             "Model prices",

@@ -1,5 +1,7 @@
 """A hub whose agent has tools of real servers, a budget, and a call that people must allow."""
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from tests.peers.script import Answer
 from tests.peers.tool_service import Service, tool_service
 
 SECONDS: Final = 60.0
+COMMAND: Final = [sys.executable, "-m", "tests.peers.mcp_server"]
 APPROVER: Final = "harbour-master@hub.example.com"
 OPENAPI: Final[dict[str, Any]] = {
     "openapi": "3.1.0",
@@ -36,7 +39,11 @@ OPENAPI: Final[dict[str, Any]] = {
 }
 SCRIPT: Final = (
     Answer(
-        tool_calls=(("weather_forecast", {"city": "Oslo"}), ("orders_getOrder", {"id": "7"})),
+        tool_calls=(
+            ("weather_forecast", {"city": "Oslo"}),
+            ("orders_getOrder", {"id": "7"}),
+            ("barometer_forecast", {"city": "Oslo"}),
+        ),
         input_tokens=200,
         output_tokens=30,
     ),
@@ -106,7 +113,12 @@ class Scene:
             llm_provider="openai",
             llm_model="gpt-4o-mini",
             max_tokens=1000,
-            enabled_tools=["weather:forecast", "orders:getOrder", "weather:note"],
+            enabled_tools=[
+                "weather:forecast",
+                "orders:getOrder",
+                "weather:note",
+                "barometer:forecast",
+            ],
         )
         self.post(f"/agents/{agent['id']}/start")
         return str(agent["id"])
@@ -129,13 +141,15 @@ class Scene:
         return str(self.post("/tasks/", title="May order 7 sail?", agent_id=agent_id)["id"])
 
     def add_sources(self) -> None:
-        """Both servers' tools are in the catalogue; writing a note needs a person."""
+        """All servers' tools are in the catalogue; writing a note needs a person."""
         self.orders.put("GET", "/openapi.json", OPENAPI)
         self.orders.put("GET", "/orders/7", {"id": "7", "cargo": "herring"})
         document = f"{self.orders.url}/openapi.json"
         weather = self.post("/tool-sources", name="weather", kind="mcp", url=self.weather.url)
         orders = self.post("/tool-sources", name="orders", kind="openapi", url=document)
-        for source in (weather, orders):
+        # A program that a worker has started, and speaks with over its standard streams.
+        barometer = self.post("/tool-sources", name="barometer", kind="mcp", command="barometer")
+        for source in (weather, orders, barometer):
             self.wait_for(
                 f"/tool-sources/{source['id']}", lambda found: bool(found["last_refreshed_at"])
             )
@@ -155,6 +169,7 @@ def governed(data_dir: Path) -> Iterator[Scene]:
             "HUB_OPENAI_API_KEY": KEY,
             "HUB_OPENAI_BASE_URL": f"{models.url}/v1",
             "HUB_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "HUB_MCP_COMMANDS": json.dumps({"barometer": COMMAND}),
         }
         hub = stack.enter_context(hubs.serving(data_dir, **settings))
         scene = Scene(hub, models, weather, orders)

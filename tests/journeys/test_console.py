@@ -217,7 +217,7 @@ def test_a_password_that_is_shown_once_stays_until_it_is_closed(
 def test_every_page_of_the_menu_opens(visit: Visit) -> None:
     links = visit.page.locator("#nav-sidebar-apps a[href*='/admin/']")
     paths = [link.get_attribute("href") or "" for link in links.all()]
-    assert len(paths) == 35
+    assert len(paths) == 36
 
     for path in paths:
         visit.page.goto(f"{visit.url}{path}")

@@ -54,6 +54,7 @@ def test_a_task_waits_for_money_then_for_a_person_and_is_done_once(scene: Scene)
         ("model_turn", "", "done"),
         ("tool_call", "weather:forecast", "done"),
         ("tool_call", "orders:getOrder", "done"),
+        ("tool_call", "barometer:forecast", "done"),
         ("model_turn", "", "done"),
         ("tool_call", "weather:note", "done"),
         ("model_turn", "", "done"),

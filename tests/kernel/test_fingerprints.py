@@ -1,6 +1,7 @@
 """Secrets are recognised in texts by what is known of them, which is not what they are."""
 
 import base64
+import html
 import json
 from typing import Final
 from urllib.parse import quote
@@ -60,6 +61,23 @@ def test_whatever_is_around_a_secret_it_is_found(text: str) -> None:
 )
 def test_it_is_found_as_others_write_it(written: str) -> None:
     assert spans(f"It says {written} there.", PEM) == [written]
+
+
+ODD: Final = 'p@ss/w"ord\\ü+9zz4711'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        quote(ODD),
+        quote(ODD, safe="").lower(),
+        json.dumps(json.dumps(ODD)[1:-1])[1:-1],
+        json.dumps(json.dumps(ODD, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
+        html.escape(ODD),
+    ],
+)
+def test_odd_signs_are_found_however_they_are_escaped(written: str) -> None:
+    assert spans(f"It says {written} there.", ODD) == [written]
 
 
 def test_several_secrets_are_found_and_those_that_overlap_are_one() -> None:

@@ -125,6 +125,29 @@ def test_a_process_does_not_outlive_its_loop() -> None:
     assert ended.returncode == os.EX_SOFTWARE
 
 
+@pytest.mark.parametrize(
+    ("held_up", "ended"), [("re.match('(a+)+$', 'a' * 40 + 'b')", 1), ("None", 0)]
+)
+def test_a_process_whose_loop_is_held_up_ends(held_up: str, ended: int) -> None:
+    """The pattern holds the interpreter's lock: no thread of Python could end it."""
+    code = (
+        "import re, time\n"
+        "from kernel import loop\n"
+        f"async def hold(): {held_up}\n"
+        "loop.get().end_when_stuck(seconds=0.6)\n"
+        "loop.get().submit(hold())\n"
+        "time.sleep(1.5)\n"
+        "assert loop.stop(timeout=5)\n"
+    )
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository(), timeout=60, check=False, capture_output=True
+    )
+
+    assert found.returncode == ended
+    assert (b"in hold" in found.stderr) == bool(ended)
+
+
 def test_what_is_kept_open_is_closed_after_what_ran() -> None:
     order: list[str] = []
 

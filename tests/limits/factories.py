@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import Organization
 from kernel import clock
 from kernel.actors import SYSTEM
+from limits.choices import PATIENCE_SECONDS
 from limits.models import LimitRule
 from limits.operations import rules, turns
 from limits.operations.turns import Turn
@@ -47,7 +48,7 @@ def take(
     *buckets: tuple[str, str],
     tokens: int = 0,
     now: datetime | None = None,
-    **how: float,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Turn:
     """A turn for a model call."""
     return turns.take(
@@ -55,7 +56,7 @@ def take(
         buckets=buckets or [("key", KEY)],
         tokens=tokens,
         now=now or clock.now(),
-        **how,
+        patience_seconds=patience_seconds,
     )
 
 

@@ -14,7 +14,7 @@ from limits.clients import rates
 from limits.errors import RateReached
 from limits.models import LimitRule
 from limits.operations import standings, turns
-from tests.limits.factories import KEY, change_limit, make_limit, take
+from tests.limits.factories import KEY, change_limit, delete_limit, make_limit, take
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -195,3 +195,26 @@ def test_no_minute_holds_more_than_the_limit(
         minute = [held for turn, held in booked if end - 60 + 0.002 < turn <= end + 0.002]
         assert len(minute) <= requests
         assert sum(minute) <= tokens
+
+
+def test_a_rule_counts_in_every_process_from_its_commit_on(organization: Organization) -> None:
+    """Another process has the same memory of before, and the same Redis."""
+    take(organization)
+    elsewhere = dict(turns._memory._known)
+    rule = make_limit(organization, requests_per_minute=1)
+    turns._memory._known.update(elsewhere)
+    counted = take(organization)
+    elsewhere = dict(turns._memory._known)
+    delete_limit(rule)
+    turns._memory._known.update(elsewhere)
+
+    assert counted.buckets == (("key", KEY),)
+    assert take(organization) == turns.Turn(organization.pk)
+
+
+def test_a_name_s_own_rule_takes_it_out_of_the_rule_for_all(organization: Organization) -> None:
+    make_limit(organization, name="*", requests_per_minute=1)
+    make_limit(organization, name=KEY, max_concurrent=1)
+
+    assert take(organization) == turns.Turn(organization.pk)
+    assert take(organization, ("key", "other")).buckets == (("key", "other"),)

@@ -89,7 +89,8 @@ def test_without_redis_the_list_says_that_nothing_counts(
         {"scope": "key", "name": "x" * 129, "max_concurrent": 1},
         {"scope": "team", "name": "a", "max_concurrent": 1},
         {"scope": "agent", "name": "Reckoner", "max_concurrent": 1},
-        {"scope": "provider", "name": "Open AI", "max_concurrent": 1},
+        {"scope": "agent", "name": str(uuid4()), "max_concurrent": 1},
+        {"scope": "provider", "name": "opnai", "max_concurrent": 1},
         {"scope": "key", "name": "a", "max_concurrent": 0},
         {"scope": "key", "name": "a", "requests_per_minute": 100_001},
         {"scope": "key", "name": "a", "tokens_per_minute": "many"},
@@ -104,10 +105,9 @@ def test_bad_rules_are_refused(api: Api, admin: User, body: dict[str, Any]) -> N
 
 
 def test_a_second_rule_of_the_same_name_is_409(
-    api: Api, admin: User, other_organization: Organization
+    api: Api, admin: User, organization: Organization
 ) -> None:
-    name = str(uuid4())
-    make_limit(other_organization, scope="agent", name=name, max_concurrent=1)
+    name = str(make_agent(organization).pk)
     body = {"scope": "agent", "name": name.upper(), "max_concurrent": 1}
 
     answers = [api(admin).post(LIMITS, body) for _ in range(2)]

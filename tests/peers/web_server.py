@@ -147,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b".")
             time.sleep(0.05)
 
+    def _status(self) -> None:
+        self._send(int(self.path.rpartition("/")[2]), b"So it is.", {"content-type": "text/plain"})
+
     def _silent(self) -> None:
         time.sleep(2)
 

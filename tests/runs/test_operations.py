@@ -32,9 +32,11 @@ from runs.selectors import Outcome
 from tasks.choices import TaskStatus
 from tasks.models import Task
 from tasks.operations import endings, requests, sweeps
+from tasks.selectors.explanations import explain_task
 from tests.agents.factories import PERSON, answered, failed, make_agent
 from tests.runs.factories import start_run
 from tests.tasks.factories import LEASE, act, change, claim_all, claim_one, make_task
+from tests.threads import race
 
 NOW = clock.now()
 
@@ -148,6 +150,18 @@ def test_so_many_runs_and_no_more(
     start_run(agent, operator)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_so_many_at_once_and_no_more(
+    agent: Agent, operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "MOST_AWAITED", 2)
+
+    outcomes = race(*[lambda: start_run(agent, operator)] * 6)
+
+    assert sum(isinstance(found, Task) for found in outcomes) == Task.objects.count() == 2
+    assert sum(isinstance(found, TooManyRuns) for found in outcomes) == 4
+
+
 def test_a_provider_without_a_key_is_refused(operator: User) -> None:
     agent = make_agent(operator.organization, llm_provider="demo")
     assert agent.current_version is not None
@@ -249,6 +263,8 @@ def test_what_nobody_came_to_in_time_has_timed_out(agent: Agent, operator: User)
     given_up = waiting.give_up(ticket=ticket(cancelled), now=late)
     sweeps.sweep_tasks(now=late)
 
+    cancelled.refresh_from_db()
+    assert (cancelled.status, cancelled.error_kind) == (TaskStatus.CANCELLED, "deadline")
     for ended in (given_up, outcome(swept)):
         assert (ended.status, ended.execution_id) == ("timeout", None)
 
@@ -261,7 +277,11 @@ def test_giving_up_cancels_what_runs(agent: Agent, operator: User) -> None:
 
     task.refresh_from_db()
     assert (given_up.status, given_up.error) == ("cancelled", "The run was cancelled.")
-    assert task.status == TaskStatus.CANCELLED
+    assert (task.status, task.error_kind) == (TaskStatus.CANCELLED, "caller_gone")
+    (reason,) = explain_task(task=task, now=NOW).reasons
+    assert reason.message == (
+        "The task was cancelled. Whoever asked for this run stopped waiting before it ended."
+    )
 
 
 def test_giving_up_leaves_alone_what_waits_for_a_person(agent: Agent, operator: User) -> None:

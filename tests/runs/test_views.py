@@ -60,6 +60,14 @@ def test_a_repeated_request_is_the_same_run(api: Api, operator: User, agent: Age
     assert answers[1].headers["Idempotency-Replayed"] == "true"
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """One schema in another."""
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"not": found}
+    return found
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
@@ -74,6 +82,10 @@ def test_a_repeated_request_is_the_same_run(api: Api, operator: User, agent: Age
         ({"prompt": "a", "output_schema": {"type": "nothing"}}, ["output_schema"]),
         ({"prompt": "a", "output_schema": {"const": "\x00"}}, ["output_schema"]),
         ({"prompt": "a", "output_schema": {"const": "x" * 64_000}}, ["output_schema"]),
+        ({"prompt": "a", "output_schema": {"$ref": "http://127.0.0.1/a"}}, ["output_schema"]),
+        ({"prompt": "a", "output_schema": {"$ref": "file:///etc/passwd"}}, ["output_schema"]),
+        ({"prompt": "a", "output_schema": {"pattern": "^(a+)+$"}}, ["output_schema"]),
+        ({"prompt": "a", "output_schema": nested(300)}, ["output_schema"]),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -186,7 +198,7 @@ def test_an_administrator_has_an_agent_read_anew(
 ) -> None:
     refused = api(operator).post("/agents/Reckoner/invalidate")
     told = api(admin).post("/agents/Reckoner/invalidate")
-    nobody = api(admin).post("/agents/Nobody/invalidate")
+    nobody = [api(admin).post(f"/agents/{name}/invalidate") for name in ("Nobody", "a%00b")]
 
-    assert (refused.status_code, nobody.status_code) == (403, 404)
+    assert (refused.status_code, *(each.status_code for each in nobody)) == (403, 404, 404)
     assert told.json() == {"success": True, "message": "Agent Reckoner is read anew."}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from agents.operations import agent_calls, call_approvals, executions, run_agent
+from agents.operations import agent_calls, call_approvals, executions, playing, run_agent
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings
 from agents.runtime.spec import RunResult
@@ -22,6 +22,7 @@ from tests.tasks import factories
 # Everything that a run writes on its way.
 WRITES: Final = (
     (executions, "record_turn"),
+    (playing, "record_played_turn"),
     (executions, "record_tool_call"),
     (executions, "record_refusal"),
     (executions, "record_tool_result"),

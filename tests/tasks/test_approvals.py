@@ -8,24 +8,27 @@ from typing import Any, Final
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from accounts.models import Organization, User
 from agents.errors import RunWithoutLease
-from agents.models import Agent, ExecutionStep
+from agents.models import Agent, AgentExecution, ExecutionStep
 from agents.runtime.spec import RunResult
 from agents.runtime.tools import Tool
 from approvals.choices import ApprovalStatus
 from approvals.models import Approval
 from approvals.operations import decisions
 from kernel import clock
+from runs.selectors import read_outcome
 from tasks.choices import TaskStatus
 from tasks.models import Task
 from tasks.operations import endings, requests, suspensions
 from tasks.operations.claims import Claim
 from tests.accounts.factories import make_user
 from tests.agents.factories import make_agent, registered
-from tests.approvals.factories import approve, reject
+from tests.approvals.factories import approve, make_people, make_rule, reject
 from tests.clients import ApiClient
+from tests.hub.console_rows import address
 from tests.peers.model_server import ModelPeer
 from tests.peers.script import Answer, Step
 from tests.tasks import factories
@@ -293,16 +296,6 @@ def test_a_worker_that_lost_its_lease_asks_nobody(task: Task) -> None:
     assert not Approval.objects.exists()
 
 
-def test_a_person_cannot_go_past_the_approval(task: Task, calls: list[str]) -> None:
-    suspended(task)
-
-    factories.change(task, status="in_progress")
-    again = go_on(task)
-
-    assert (again.status, again.error_kind) == (TaskStatus.REVIEW, "approval_pending")
-    assert (calls, Approval.objects.count()) == (["look"], 1)
-
-
 def test_two_calls_go_on_after_the_second_decision(
     agent: Agent, calls: list[str], peer: ModelPeer, person: User
 ) -> None:
@@ -357,6 +350,72 @@ def test_it_is_explained_with_a_link(task: Task, person: User) -> None:
 
     reasons = ApiClient(person).get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
 
-    assert [reason["code"] for reason in reasons] == ["waiting_for_approval", "waiting_for_person"]
+    assert [reason["code"] for reason in reasons] == ["waiting_for_approval"]
+    assert reasons[0]["message"] == "Somebody has to approve or reject execute_tool:send_note."
     assert reasons[0]["link"] == f"/api/v1/approvals/{approval.pk}"
     assert reasons[0]["console_link"].endswith(f"/approvals/approval/{approval.pk}/change/")
+
+
+def test_nobody_but_who_decides_lets_the_work_go_on(task: Task, person: User) -> None:
+    approval = suspended(task)
+    client, path = ApiClient(person), f"/api/v1/tasks/{task.pk}"
+
+    refused = client.patch(path, {"status": "in_progress"})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "task.awaits_approval")
+    assert f"Decide approval {approval.pk}" in refused.json()["detail"]
+    assert task.attempts.count() == 1
+    # What ran out lets it go on, as the sweep that comes by does.
+    Approval.objects.update(expires_at=approval.created_at)
+    assert client.patch(path, {"status": "in_progress"}).status_code == 200
+
+
+def test_it_is_told_that_too_few_may_allow_a_call(task: Task, person: User) -> None:
+    make_rule(task.organization, min_approvals=3)
+    approval = suspended(task)
+    approve(approval, person)
+    client = ApiClient(person)
+
+    (reason,) = client.get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
+    answer = read_outcome(organization_id=task.organization_id, task_id=task.pk)
+
+    lacks = "2 more approvals are needed, but nobody may vote."
+    assert f"reject execute_tool:send_note. {lacks} Add people to a role" in reason["message"]
+    assert (answer.error_kind, lacks in answer.error) == ("approval_pending", True)
+    make_people(task.organization, 2)
+    (reason,) = client.get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
+    assert reason["message"] == "Somebody has to approve or reject execute_tool:send_note."
+
+
+def test_the_trace_names_what_a_call_waited_for_and_used(
+    task: Task, person: User, client: Client
+) -> None:
+    approval = suspended(task)
+    waiting = list(AgentExecution.objects.values_list("pk", flat=True))
+    approve(approval, person)
+    go_on(task)
+    used = AgentExecution.objects.exclude(pk__in=waiting).get()
+
+    asked, granted = (
+        ApiClient(person).get(f"/api/v1/executions/{pk}").json()["approvals"]
+        for pk in (*waiting, used.pk)
+    )
+    client.force_login(person)
+    page = client.get(address(AgentExecution, used.pk)).content.decode()
+
+    approval.refresh_from_db()
+    assert approval.decided_at is not None
+    (shown,) = asked
+    assert shown == {
+        "id": str(approval.pk),
+        "action": "execute_tool:send_note",
+        "status": "approved",
+        "step": None,
+        "decided_by": str(person.pk),
+        "decided_at": approval.decided_at.isoformat().replace("+00:00", "Z"),
+        "link": f"/api/v1/approvals/{approval.pk}",
+    }
+    call = used.steps.get(kind="tool_call")
+    assert granted == [{**shown, "step": call.ordinal}]
+    assert address(Approval, approval.pk) in page
+    assert f"{person.email}," in page

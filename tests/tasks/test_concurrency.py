@@ -1,12 +1,16 @@
 """Claims under limits of what runs at once."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +21,8 @@ from kernel import clock
 from limits.models import LimitRule
 from tasks.models import Task
 from tasks.operations import claims, concurrency, endings, sweeps
+from tasks.selectors.explanations import explain_task
+from tasks.selectors.leased import count_leased
 from tests.accounts.factories import make_organization
 from tests.agents.factories import answered, failed, make_agent, make_override
 from tests.clients import ApiClient
@@ -177,21 +183,47 @@ def test_limits_hold_among_claimers(home: Organization, agent: Agent) -> None:
     assert Counter(at_once + keys_of(claim_all())) == {"a": 2, "b": 2}
 
 
+def test_what_is_most_urgent_goes_first_whoever_limits(home: Organization, agent: Agent) -> None:
+    make_limit(home, name="a", max_concurrent=1)
+    make_keyed(home, agent, "aa")
+    other = make_organization()
+    elsewhere = make_agent(other, max_concurrent_tasks=9)
+    make_task(other, agent=elsewhere, priority="low")
+    urgent = make_task(other, agent=elsewhere, priority="critical")
+
+    found = claim_all(limit=2)
+
+    assert (found[0].task_id, keys_of(found)) == (urgent.pk, "-a")
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
 def test_two_claims_for_different_agents_would_both_take_the_last_place(
     home: Organization, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the lock is for: both have looked before either has written."""
-    other = make_agent(home)
-    make_limit(home, name="a", max_concurrent=1)
-    for each in (agent, other):
+    """What the lock is for: who has counted first lets the other count too before it writes."""
+    rule = make_limit(home, name="a", max_concurrent=2)
+    for each in (agent, make_agent(home)):
         make_keyed(home, each, "a")
-    looks = iter([agent, other])
-    ask = concurrency.ask
-    seen = ask(limit=9, now=clock.now())
-    both = {agent.pk: seen[0], other.pk: None}
-    task = Task.objects.get(agent=other)
-    both[other.pk] = concurrency.Asked(task.pk, other.pk, home.pk, "demo", "a")
-    monkeypatch.setattr(concurrency, "ask", lambda **_: [both[next(looks).pk]])
+    asked = concurrency.ask(limit=9, now=clock.now())
+    change_limit(rule, max_concurrent=1)
+    looks, counts, pause = iter(asked), count(1), threading.Event()
+
+    def count_both(organization_id: UUID) -> Any:
+        found = count_leased(organization_id)
+        if next(counts) == 2:
+            pause.set()
+        left = 1000
+        while left and not (pause.wait(0.01) or somebody_waits_for_a_lock()):
+            left -= 1
+        return found
+
+    monkeypatch.setattr(concurrency, "ask", lambda **_: [next(looks)])
+    monkeypatch.setattr(concurrency, "count_leased", count_both)
 
     outcomes = race(claim_all, claim_all)
 
@@ -229,6 +261,17 @@ def test_whether_anything_is_claimable_knows_of_limits(home: Organization, agent
     claim_one(Task.objects.earliest("created_at"))
 
     assert (before, claims.is_claimable_waiting(now=clock.now())) == (True, False)
+
+
+def test_explain_goes_by_the_provider_of_an_override(home: Organization, agent: Agent) -> None:
+    rule = make_limit(home, scope="provider", name="openai", max_concurrent=1)
+    make_override(home, agent.name, provider="openai")
+    first, second = make_keyed(home, agent, "  ")
+    claim_one(first)
+
+    (reason,) = explain_task(task=second, now=clock.now()).reasons
+
+    assert (reason.code, reason.id) == ("concurrency_limit", rule.pk)
 
 
 def test_explain_names_the_limit_that_is_full(

@@ -110,7 +110,7 @@ def test_the_explanation_names_the_override(
     shown = ApiClient(admin).get(f"/api/v1/tasks/{task.pk}/explain").json()
     assert (reason.code, reason.kind, reason.id) == ("agent_disabled", "override", override.pk)
     assert reason.message == "An override disables agent Ada. Have an administrator enable it."
-    assert shown["summary"] == "The task waits until somebody enables its agent."
+    assert shown["summary"] == "The task waits until somebody enables an agent."
     assert shown["reasons"][0]["link"] == f"/v1/agentoverride/{override.pk}"
     assert shown["reasons"][0]["console_link"] == (
         f"/admin/agents/agentoverride/{override.pk}/change/"

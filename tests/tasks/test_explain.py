@@ -64,6 +64,7 @@ def test_every_reason_that_can_come_first_has_its_sentence() -> None:
         "rate_limit",
         "breaker_open",
         "budget_exhausted",
+        "cost_unpriced",
         "waiting_for_approval",
         "deadline",
         "waiting_for_worker",
@@ -258,9 +259,12 @@ def test_a_full_agent_is_the_reason(organization: Organization) -> None:
 def test_a_retry_waits_until_its_time(organization: Organization) -> None:
     task = make_task(organization, agent=make_agent(organization))
     now = clock.now()
-    endings.settle_attempt(claim=claim_one(task), result=failed(after=500.0), now=now)
+    claim = claim_one(task)
+    endings.settle_attempt(claim=claim, result=failed(after=500.0), now=now)
 
     (reason,) = explain(task).reasons
+
+    assert (reason.kind, reason.id) == ("execution", claim.execution.pk)
 
     assert (reason.code, reason.until) == ("waiting_for_retry", now + timedelta(seconds=500))
     assert reason.message == "The last attempt failed. The provider is away."

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -253,10 +254,15 @@ def test_the_console_forks_and_leads_to_the_task(
     page = reverse("admin:agents_agentexecution_fork_execution", args=[origin.pk])
     asked = {"_form_submitted": "on", "instructions": "Again."}
 
+    run = client.get(reverse("admin:agents_agentexecution_change", args=[origin.pk]))
+    dialog = client.get(page, {"step": "3"}).content.decode()
     refused = client.post(page, {**asked, "step": "4"})
     answer = client.post(page, {**asked, "step": "3"})
 
     task = Task.objects.get(metadata={"forked_from": str(origin.pk)})
+    assert f'hx-get="{page}?step=3"' in run.content.decode()
+    assert 'name="step" value="3"' in dialog
+    assert '<option value="1">1, of ' in dialog
     assert "The run ended with this step." in refused.content.decode()
     assert answer["Location"] == reverse("admin:tasks_task_change", args=[task.pk])
     assert task.prompt == "Write\n\nTwice.\n\nAgain."
@@ -271,3 +277,25 @@ def test_who_may_only_look_is_offered_no_fork(
 
     assert "step 3" in page.content.decode()
     assert "fork_execution" not in page.content.decode()
+
+
+def test_a_fork_knows_what_was_said_before(
+    api: Api, operator: User, agent: Agent, peer: ModelPeer, notes: list[str]
+) -> None:
+    talk = uuid4()
+
+    def say(title: str) -> AgentExecution:
+        whose: dict[str, Any] = {"conversation_id": talk, "user_id": operator.pk}
+        task = make_task(agent.organization, agent=agent, title=title, **whose)
+        finish(claim_one(task))
+        return AgentExecution.objects.get(task_id=task.pk)
+
+    _, origin, _ = [say(title) for title in ("Write it.", "Write again.", "Much later.")]
+
+    task = fork(api, operator, origin, step=3)
+    finish(claim_one(task))
+
+    told = [m["content"] for m in peer.requests[-1].body["messages"] if m["role"] == "user"]
+    assert told == ["Write it.", "Write again."]
+    of_fork = AgentExecution.objects.filter(task_id=task.pk)
+    assert {run.conversation_id for run in of_fork} == {None}

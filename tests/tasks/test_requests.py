@@ -96,7 +96,7 @@ def test_an_unassigned_task_is_assigned_by_naming_the_agent(organization: Organi
     changed = change(task, status="assigned", agent_id=agent.pk)
 
     assert (changed.status, changed.agent_id) == ("assigned", agent.pk)
-    assert changed.assigned_by == "user:1"
+    assert changed.assigned_by == str(PERSON)
 
 
 def test_taking_the_agent_away_makes_a_task_pending(organization: Organization) -> None:
@@ -225,6 +225,7 @@ def test_retries_end(organization: Organization) -> None:
 
     task.refresh_from_db()
     assert [type(refusal) for refusal in refusals] == [type(None), RetriesExhausted]
+    assert f"POST /api/v1/dead-letter/{task.pk}/retry" in str(refusals[1])
     assert (task.status, task.retry_count) == ("failed", 1)
 
 

@@ -9,7 +9,7 @@ from secrets_vault.models import Secret
 from secrets_vault.operations import keeping, opening
 from tools.choices import SideEffect
 from tools.models import CatalogTool, ToolSource
-from tools.operations import calls, refreshing, sources
+from tools.operations import calls, policies, refreshing, sources
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
@@ -84,8 +84,24 @@ def names(source: ToolSource) -> list[str]:
 
 def call(tool: CatalogTool, **arguments: Any) -> Any:
     """One call, as a run makes it."""
-    made = calls.call_tool(tool.organization_id, arguments, tool_id=tool.pk)
+    made = calls.call_tool(tool.organization_id, arguments, tool_id=tool.pk, refusal=not_refused)
     return loop.get().submit(made).result(30)
+
+
+def set_policy(tool: CatalogTool, **values: Any) -> CatalogTool:
+    """What a person decides about it."""
+    return policies.set_policy(
+        organization_id=tool.organization_id,
+        tool_id=tool.pk,
+        values=values,
+        actor=SYSTEM,
+        now=clock.now(),
+    )
+
+
+def not_refused(_tool: CatalogTool) -> str:
+    """The tool is still for the run."""
+    return ""
 
 
 def tool_called(name: str) -> CatalogTool:

@@ -5,6 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
+from approvals.models import ApprovalRule
+from tests.approvals.factories import make_rule
 from tests.hub.console_rows import address, list_address
 from tests.tools.factories import make_secret, make_source, make_tool
 from tools.models import CatalogTool, ToolSource
@@ -96,3 +98,30 @@ def test_a_policy_is_set_in_a_dialog(console: Client, organization: Organization
     console.post(address(CatalogTool, tool.pk, "enable_tool"), SUBMITTED)
     tool.refresh_from_db()
     assert tool.is_enabled
+
+
+def test_a_source_names_its_secrets_and_leads_to_its_tools(
+    console: Client, organization: Organization
+) -> None:
+    make_secret(organization)
+    headers = {"X-Key": "{secret:weather_key}", "X-Other": "quiet"}
+    source, other = make_source(organization, headers=headers), make_source(organization, name="b")
+    tool = make_tool(source)
+    make_tool(other)
+
+    page = console.get(address(ToolSource, source.pk)).content.decode()
+    listed = console.get(list_address(CatalogTool), {"source": str(source.pk)})
+
+    assert "X-Key (secret weather_key), X-Other" in page
+    assert "quiet" not in page
+    assert f"{list_address(CatalogTool)}?source={source.pk}" in page
+    assert [row.pk for row in listed.context["cl"].result_list] == [tool.pk]
+
+
+def test_a_tool_names_its_approval_rule(console: Client, organization: Organization) -> None:
+    rule = make_rule(organization, name="Two eyes")
+    tool = make_tool(make_source(organization), approval_rule_id=rule.pk)
+
+    page = console.get(address(CatalogTool, tool.pk)).content.decode()
+
+    assert f'{address(ApprovalRule, rule.pk)}">Two eyes</a>' in page

@@ -46,6 +46,16 @@ def test_an_agent_and_its_task_name_another_agent(organization: Organization) ->
     assert agent.current_version.enabled_tools == task.required_tools == ["agent:Helper"]
 
 
+def test_an_agent_to_be_may_call_itself(organization: Organization) -> None:
+    agent = make_agent(organization, name="Echo", enabled_tools=["agent:Echo"])
+
+    assert agent.current_version is not None
+    assert agent.current_version.enabled_tools == ["agent:Echo"]
+    with pytest.raises(Invalid) as refused:
+        make_agent(organization, name="Other", enabled_tools=["agent:Nobody"])
+    assert "GET /api/v1/tools lists" in refused.value.fields[0]["message"]
+
+
 def test_another_organizations_agent_is_no_tool(
     organization: Organization, other_organization: Organization
 ) -> None:

@@ -15,7 +15,15 @@ from kernel import clock, loop
 from kernel.actors import SYSTEM
 from secrets_vault.operations import keeping
 from tests.peers.mcp_server import mcp_site
-from tests.tools.factories import call, make_secret, make_source, names, refresh, tool_called
+from tests.tools.factories import (
+    call,
+    make_secret,
+    make_source,
+    names,
+    not_refused,
+    refresh,
+    tool_called,
+)
 from tools.clients import mcp
 from tools.errors import ToolCallFailed
 from tools.models import CatalogTool
@@ -150,7 +158,7 @@ def test_a_cancelled_call_says_nothing_about_the_server(organization: Organizati
     with mcp_site() as site:
         refresh(make_source(organization, kind="mcp", url=site.url))
         tool = tool_called("weather:wait")
-        made = calls.call_tool(organization.pk, {}, tool_id=tool.pk)
+        made = calls.call_tool(organization.pk, {}, tool_id=tool.pk, refusal=not_refused)
         running = loop.get().submit(made)
         assert site.waiting.wait(10)
         running.cancel()

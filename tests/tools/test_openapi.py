@@ -1,17 +1,31 @@
 """OpenAPI services: documents become tools, arguments become requests."""
 
+import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from accounts.models import Organization
+from kernel.json_schemas import MOST_WORK
 from tests.peers.tool_service import Service, tool_service
-from tests.tools.factories import call, make_secret, make_source, names, refresh, tool_called
+from tests.tools.factories import (
+    call,
+    make_secret,
+    make_source,
+    make_tool,
+    names,
+    refresh,
+    tool_called,
+)
+from tools.clients import openapi
+from tools.clients.endpoints import Endpoint
 from tools.errors import ToolCallFailed
-from tools.models import CatalogTool
+from tools.models import CatalogTool, ToolSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PET = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+HOST = {"name": "host", "in": "path", "required": True, "schema": {"type": "string"}}
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Pets", "version": "1"},
@@ -183,6 +197,108 @@ def test_a_pasted_document_needs_no_address(organization: Organization) -> None:
     tool = tool_called("pets:get_pets")
     assert tool.binding["url"] == "https://pets.example.com/pets"
     assert tool.description == "All pets."
+
+
+def test_credentials_go_to_no_host_that_an_earlier_document_named(
+    organization: Organization,
+) -> None:
+    make_secret(organization)
+    with tool_service() as service, tool_service() as other:
+        servers = [{"url": other.url}]
+        service.put("GET", "/openapi.json", {**DOCUMENT, "servers": servers})
+        refresh(
+            make_source(organization, name="p", kind="openapi", url=f"{service.url}/openapi.json")
+        )
+        # As a worker finds it that read the tool before and the source after the change.
+        ToolSource.objects.update(headers={"X-Api-Key": "{secret:weather_key}"})
+        with pytest.raises(ToolCallFailed, match="credentials do not go there"):
+            call(tool_called("p:getPet"), id="1")
+
+    assert other.asked == []
+
+
+def test_no_argument_leads_to_another_host(organization: Organization) -> None:
+    make_secret(organization)
+    path = {"get": {"operationId": "p", "parameters": [HOST]}}
+    template = {"openapi": "3.0.0", "servers": [{"url": "http://{host}"}], "paths": {"/p": path}}
+    values = {
+        "kind": "openapi",
+        "url": "",
+        "document": json.dumps(template),
+        "headers": {"X-Api-Key": "{secret:weather_key}"},
+    }
+    refused = refresh(make_source(organization, name="t", **values))
+    stored = make_tool(
+        make_source(organization, name="u", **values),
+        binding={
+            "method": "get",
+            "url": "http://{host}/p",
+            "parameters": [{"name": "host", "in": "path", "argument": "host"}],
+            "body": None,
+        },
+    )
+
+    assert "variables that it does not describe" in refused.last_error
+    with pytest.raises(ToolCallFailed, match="not whole"):
+        call(stored, host="evil.example.com")
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        (
+            {
+                "url": "{v0}",
+                "variables": {f"v{n}": {"default": f"{{v{n + 1}}}" * 2} for n in range(40)},
+            },
+            "too long an address",
+        ),
+        ({"url": "http://[::"}, "names no server"),
+        ({"url": "http://a.example.com:x"}, "names no server"),
+    ],
+)
+def test_a_server_that_is_none_is_refused(
+    organization: Organization, server: dict[str, Any], reason: str
+) -> None:
+    document = json.dumps({"openapi": "3.0.0", "servers": [server], "paths": {}})
+
+    source = refresh(make_source(organization, kind="openapi", url="", document=document))
+
+    assert reason in source.last_error
+
+
+def test_many_large_operations_cost_little(organization: Organization) -> None:
+    large = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(1_800)}}
+    parameters = [
+        {"name": f"q{n}", "in": "query", "schema": {"$ref": "#/components/schemas/Large"}}
+        for n in range(100)
+    ]
+    document = {
+        "openapi": "3.1.0",
+        "servers": [{"url": "https://a.example.com"}],
+        "paths": {f"/{n}": {"get": {"parameters": parameters}} for n in range(20)},
+        "components": {"schemas": {"Large": large}},
+    }
+    endpoint = Endpoint(source_id=uuid4(), name="", kind="", key="", policy=None)  # type: ignore[arg-type]
+
+    listing = openapi.read(document, endpoint)
+
+    assert [each["reason"] for each in listing.left_out] == ["its schema is too large"] * 20
+    assert listing.budget.left > MOST_WORK - 2_000
+
+
+def test_two_parameters_of_one_name_are_no_tool(organization: Organization) -> None:
+    twice: list[Any] = [{"name": "a", "in": place, "schema": {}} for place in ("query", "header")]
+    path = {
+        "get": {"operationId": "p", "parameters": [{"name": "header_a", "in": "query"}, *twice]}
+    }
+    document = json.dumps(
+        {"openapi": "3.0.0", "servers": [{"url": "https://a.example.com"}], "paths": {"/p": path}}
+    )
+
+    source = refresh(make_source(organization, kind="openapi", url="", document=document))
+
+    assert source.left_out == [{"name": "p", "reason": "two of its parameters have one name"}]
 
 
 def test_credentials_go_to_no_other_host_unasked(organization: Organization) -> None:

@@ -4,16 +4,27 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from mcp_types import ToolAnnotations
 
 from accounts.models import Organization
+from audit.models import AuditEvent
 from events.models import OutboxEvent
 from kernel import clock
 from kernel.actors import SYSTEM
+from tests.peers.mcp_server import mcp_site
 from tests.peers.tool_service import Service, tool_service
 from tests.threads import race
-from tests.tools.factories import SCHEMA, make_secret, make_source, names, refresh, tool_called
+from tests.tools.factories import (
+    SCHEMA,
+    make_secret,
+    make_source,
+    names,
+    refresh,
+    set_policy,
+    tool_called,
+)
 from tools.clients.endpoints import Endpoint, Listing
-from tools.models import ToolSource
+from tools.models import CatalogTool, ToolSource
 from tools.operations import policies, refreshing, sources
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -134,6 +145,105 @@ def test_what_a_service_sends_back_holds_no_secret(organization: Organization) -
         refresh(make_source(organization, url=service.url, headers=headers))
 
     assert tool_called("weather:a").description == "Key [secret:weather_key]."
+
+
+def test_a_tool_that_is_called_after_a_secret_is_left_out(organization: Organization) -> None:
+    make_secret(organization)
+    make_secret(organization, name="other", value="another-canary-77e1")
+    with tool_service() as service:
+        tools: list[dict[str, Any]] = [
+            {"name": "a_canary-5fe1c0"},
+            {"name": "b", "requiredRoles": ["canary-5fe1c0"]},
+            {"name": "c_another-canary-77e1"},
+            {"name": "d", "description": "another-canary-77e1"},
+        ]
+        service.put(*LIST, {"tools": tools})
+        headers = {"X-Key": "{secret:weather_key}"}
+        source = refresh(make_source(organization, url=service.url, headers=headers))
+
+    assert names(source) == ["weather:d"]
+    assert tool_called("weather:d").description == "[redacted]"
+    assert [each["name"] for each in source.left_out] == [
+        "a_[secret:weather_key]",
+        "b",
+        "c_[redacted]",
+    ]
+    assert {each["reason"] for each in source.left_out} == {
+        "its name, its roles or its address hold the value of a secret"
+    }
+
+
+def hinted(site: Any, *, reads: bool) -> None:
+    """`note` as the server calls it from now on."""
+    hints = ToolAnnotations(read_only_hint=reads)
+    site.tools._tool_manager._tools["note"].annotations = hints
+
+
+def test_no_source_makes_a_tool_milder(organization: Organization) -> None:
+    with mcp_site() as site:
+        source = refresh(make_source(organization, kind="mcp", url=site.url))
+        hinted(site, reads=True)
+        refresh(source)
+        milder = tool_called("weather:note")
+        person = set_policy(milder, side_effect="read", is_idempotent=True)
+        decided = (person.effective_side_effect, person.effective_idempotent)
+        back = set_policy(milder, side_effect=None, is_idempotent=None)
+        hinted(site, reads=False)
+        refresh(source)
+
+    assert (milder.effective_side_effect, milder.effective_idempotent) == ("write", False)
+    assert (milder.said_side_effect, milder.said_idempotent) == ("read", True)
+    assert decided == ("read", True)
+    assert (back.effective_side_effect, back.effective_idempotent) == ("write", False)
+    assert tool_called("weather:note").listed_side_effect is None
+    fields = [{"name": "weather:note", "fields": ["side_effect", "is_idempotent"]}]
+    rows = AuditEvent.objects.filter(action="tool_source.redeclare").order_by("pk")
+    assert [row.details for row in rows] == [{"name": "weather", "count": 1, "tools": fields}] * 2
+    event = OutboxEvent.objects.filter(type="tool_source.redeclared").first()
+    assert event is not None
+    assert event.data == {
+        "id": str(source.pk),
+        "name": "weather",
+        "count": 1,
+        "tools": ["weather:note"],
+    }
+
+
+def test_a_source_makes_a_tool_stricter_at_once(organization: Organization) -> None:
+    with mcp_site() as site:
+        hinted(site, reads=True)
+        source = refresh(make_source(organization, kind="mcp", url=site.url))
+        first = tool_called("weather:note").effective_side_effect
+        hinted(site, reads=False)
+        refresh(source)
+
+    assert (first, tool_called("weather:note").effective_side_effect) == ("read", "write")
+
+
+def test_a_tool_that_was_away_for_a_while_comes_back_no_milder(organization: Organization) -> None:
+    with mcp_site() as site:
+        source = refresh(make_source(organization, kind="mcp", url=site.url))
+        hinted(site, reads=True)
+        note = site.tools._tool_manager._tools.pop("note")
+        without = names(refresh(source))
+        site.tools._tool_manager._tools["note"] = note
+        refresh(source)
+
+    assert "weather:note" not in without
+    assert tool_called("weather:note").effective_side_effect == "write"
+
+
+def test_of_tools_that_are_gone_only_some_are_remembered(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshing, "MOST_REMEMBERED", 1)
+    with tool_service() as service:
+        listed(service, "a", "b", "c")
+        source = refresh(make_source(organization, url=service.url))
+        listed(service)
+        refresh(source)
+
+    assert CatalogTool.objects.filter(source=source).count() == 1
 
 
 def test_a_secret_that_is_gone_is_told(organization: Organization) -> None:

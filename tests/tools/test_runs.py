@@ -1,19 +1,29 @@
 """A run whose agent has a tool of a real MCP server."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.db import connection
 
 from accounts.models import Organization
 from agents.models import ExecutionStep
+from approvals.models import Approval
+from kernel import clock
 from tasks.choices import TaskStatus
+from tests.accounts.factories import make_user
 from tests.agents.factories import make_agent
+from tests.approvals.factories import approve
 from tests.peers.mcp_server import mcp_site
 from tests.peers.script import Answer, Step
+from tests.peers.tool_service import tool_service
 from tests.tasks.factories import claim_one, make_task
 from tests.tasks.scripted import answering, finish
-from tests.tools.factories import make_secret, make_source, refresh
+from tests.tools.factories import make_secret, make_source, make_tool, refresh
+from tools.models import CatalogTool
 
 pytestmark = pytest.mark.django_db(transaction=True)
+CALL = ("POST", "/api/mcp-tools/call")
 CANARY = "canary-5fe1c0"
 TABLES = (
     *("agents_agentexecution", "agents_executionstep", "tasks_task", "audit_auditevent"),
@@ -56,3 +66,33 @@ def test_the_model_calls_it_and_nothing_keeps_the_secret(
         for table in TABLES:
             cursor.execute(f"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t")
             assert CANARY not in cursor.fetchone()[0], table
+
+
+@pytest.mark.parametrize("change", [{}, {"binding": {"name": "delete_all"}}], ids=["same", "other"])
+def test_what_is_approved_is_the_tool_as_it_was_asked_for(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    steps: list[Step] = [
+        Answer(tool_calls=(("weather_forecast", {"city": "Oslo"}),)),
+        Answer(text="Clear."),
+    ]
+    with tool_service() as service, answering(monkeypatch, lambda _body: steps.pop(0)):
+        service.put(*CALL, {"sky": "clear"})
+        make_tool(make_source(organization, url=service.url), needs_approval=True)
+        agent = make_agent(
+            organization,
+            llm_provider="openai",
+            llm_model="gpt-4o",
+            enabled_tools=["weather:forecast"],
+        )
+        task = make_task(organization, agent=agent)
+        finish(claim_one(task))
+        CatalogTool.objects.update(**change, updated_at=clock.now())
+        approve(Approval.objects.get(), make_user(organization))
+        ended = finish(claim_one(task, now=clock.now() + timedelta(seconds=1)))
+
+    if change:
+        assert (ended.status, service.asked) == (TaskStatus.REVIEW, [])
+        assert Approval.objects.filter(status="pending", used_at=None).count() == 1
+    else:
+        assert (ended.result, len(service.asked)) == ("Clear.", 1)

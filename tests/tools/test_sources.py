@@ -11,7 +11,8 @@ from audit.models import AuditEvent
 from kernel import clock
 from kernel.actors import SYSTEM
 from kernel.errors import Invalid
-from tests.tools.factories import make_secret, make_source, make_tool
+from tests.agents.factories import make_agent
+from tests.tools.factories import make_secret, make_source, make_tool, set_policy
 from tools.errors import SourceDisabled, SourceNameTaken, SourceNotFound, ToolNotFound
 from tools.models import CatalogTool, ToolSource
 from tools.operations import policies, sources
@@ -29,6 +30,8 @@ DOCUMENT = '{"openapi": "3.0.0"}'
         ({"url": "ftp://example.com"}, "url"),
         ({"url": "https://"}, "url"),
         ({"url": "https://[::"}, "url"),
+        ({"url": "https://{host}"}, "url"),
+        ({"kind": "openapi", "server_url": "https://{host}/v1"}, "server_url"),
         ({"url": "https://user:pass@example.com"}, "url"),
         ({"command": "weather"}, "command"),
         ({"kind": "mcp", "command": "weather"}, "url"),
@@ -122,7 +125,7 @@ def test_a_policy_is_over_what_is_declared_until_it_is_taken_back(
 ) -> None:
     tool = make_tool(make_source(organization))
     who: dict[str, Any] = {"organization_id": organization.pk, "tool_id": tool.pk, "actor": SYSTEM}
-    agent = uuid4()
+    agent = make_agent(organization).pk
 
     first = policies.set_policy(
         values={"side_effect": "none", "is_idempotent": True, "allowed_agents": [agent]},
@@ -149,8 +152,8 @@ def test_a_policy_is_over_what_is_declared_until_it_is_taken_back(
 
 @pytest.mark.parametrize(
     "values",
-    [{"required_roles": ["nobody"]}, {"approval_rule_id": uuid4()}],
-    ids=["role", "rule"],
+    [{"required_roles": ["nobody"]}, {"approval_rule_id": uuid4()}, {"allowed_agents": [uuid4()]}],
+    ids=["role", "rule", "agent"],
 )
 def test_a_policy_names_what_there_is(organization: Organization, values: dict[str, Any]) -> None:
     tool = make_tool(make_source(organization))
@@ -166,6 +169,48 @@ def test_a_policy_names_what_there_is(organization: Organization, values: dict[s
 
     assert [fault["field"] for fault in refused.value.fields] == list(values)
     assert not CatalogTool.objects.get().has_policy
+
+
+def test_a_policy_names_agents_of_its_organization(
+    organization: Organization, other_organization: Organization
+) -> None:
+    ours, theirs = make_agent(organization).pk, make_agent(other_organization).pk
+    tool = make_tool(make_source(organization), allowed_agents=[uuid4()])
+    gone = tool.allowed_agents[0]
+
+    with pytest.raises(Invalid) as refused:
+        set_policy(tool, allowed_agents=[gone, ours, theirs])
+    kept = set_policy(tool, allowed_agents=[gone, ours])
+
+    assert refused.value.fields[0]["message"] == f"There is no agent {theirs}."
+    assert kept.allowed_agents == [gone, ours]
+
+
+@pytest.mark.parametrize(
+    ("change", "revision"),
+    [
+        ({"url": "https://other.example.com"}, 2),
+        ({"headers": {"X-A": "b"}}, 2),
+        ({"refresh_seconds": 60}, 1),
+        ({"include": ["a"]}, 1),
+    ],
+)
+def test_where_a_source_is_said_to_be_anew(
+    organization: Organization, change: dict[str, Any], revision: int
+) -> None:
+    source = make_source(organization)
+    make_tool(source)
+
+    changed = sources.update_source(
+        organization_id=organization.pk,
+        source_id=source.pk,
+        values=change,
+        actor=SYSTEM,
+        now=clock.now(),
+    )
+
+    assert (changed.revision, changed.reached_revision) == (2, revision)
+    assert CatalogTool.objects.get().awaits_refresh == (revision == 2)
 
 
 def test_a_tool_that_is_gone_has_no_policy(organization: Organization) -> None:

@@ -1,8 +1,10 @@
 """Which tools an agent is offered."""
 
+from io import StringIO
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 
 from accounts.models import Organization, User
 from kernel import clock
@@ -35,7 +37,7 @@ def test_tools_come_in_their_order_and_each_once(organization: Organization) -> 
     found = resolve(organization, "weather:forecast", "gone", "calculator", "weather:forecast")
 
     weather, calculator = found.tools
-    assert (found.missing, found.refused) == (("gone",), ())
+    assert found.left_out == {"gone": "It is not in the tool catalogue (any more)."}
     assert (weather.name, weather.parameters, weather.source_id) == (
         "weather:forecast",
         SCHEMA,
@@ -57,18 +59,29 @@ def test_another_organizations_tool_is_missing(
 ) -> None:
     make_tool(make_source(other_organization))
 
-    assert resolve(organization, "weather:forecast").missing == ("weather:forecast",)
+    found = resolve(organization, "weather:forecast")
+
+    assert found.left_out == {"weather:forecast": "It is not in the tool catalogue (any more)."}
 
 
-@pytest.mark.parametrize("who", ["tool", "source", "agent"])
-def test_what_is_off_or_for_others_is_refused(organization: Organization, who: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        ("tool", "It is disabled. Enable it in the tool catalogue."),
+        ("source", "Its source weather is disabled. Enable that."),
+        ("agent", "It is for other agents. Add this one to its allowed_agents."),
+    ],
+)
+def test_what_is_off_or_for_others_is_left_out(
+    organization: Organization, who: str, why: str
+) -> None:
     source = make_source(organization, is_enabled=who != "source")
     agents = [uuid4()] if who == "agent" else [AGENT, uuid4()]
     make_tool(source, is_enabled=who != "tool", allowed_agents=agents)
 
     found = resolve(organization, "weather:forecast")
 
-    assert (offered(found), found.refused) == ([], ("weather:forecast",))
+    assert (offered(found), found.left_out) == ([], {"weather:forecast": why})
 
 
 def test_a_role_is_asked_of_whoever_asks(
@@ -87,7 +100,28 @@ def test_a_role_is_asked_of_whoever_asks(
     )
 
     assert [offered(each) for each in found] == [[tool.tool_name], [], []]
+    why = "Who asked for the run does not hold a role that it needs: admin, auditor."
+    assert found[1].left_out == {tool.tool_name: why}
     assert offered(resolve(organization, tool.tool_name)) == [tool.tool_name]
+
+
+def test_a_role_is_asked_of_everybody_who_asks(
+    organization: Organization, admin: User, viewer: User
+) -> None:
+    tool = make_tool(make_source(organization), declared_roles=["admin"])
+
+    found = [
+        toolset.resolve(
+            organization_id=organization.pk,
+            names=[tool.tool_name],
+            agent_id=AGENT,
+            user_id=admin.pk,
+            author_ids=authors,
+        )
+        for authors in ([admin.pk], [viewer.pk])
+    ]
+
+    assert [offered(each) for each in found] == [[tool.tool_name], []]
 
 
 def test_every_organization_has_rows_of_the_hubs_own_tools(
@@ -100,6 +134,13 @@ def test_every_organization_has_rows_of_the_hubs_own_tools(
     assert (first, again) == (2 * len(builtins.BUILTINS), 0)
     assert set(rows.values_list("tool_name", flat=True)) == set(builtins.BUILTINS)
     assert set(rows.values_list("service_name", flat=True)) == {"builtin"}
+
+
+def test_a_hub_that_is_prepared_to_start_has_them(organization: Organization) -> None:
+    call_command("bootstrap", stdout=StringIO())
+
+    rows = CatalogTool.objects.filter(organization=organization)
+    assert set(rows.values_list("tool_name", flat=True)) == set(builtins.BUILTINS)
 
 
 def test_the_hubs_own_tools_follow_a_policy_and_the_code(
@@ -116,9 +157,10 @@ def test_the_hubs_own_tools_follow_a_policy_and_the_code(
     monkeypatch.delitem(builtins.BUILTINS, "http_get")
     builtins.offer(now=clock.now())
 
-    assert (offered(found), found.refused) == (["http_get"], ("calculator",))
+    assert (offered(found), list(found.left_out)) == (["http_get"], ["calculator"])
     assert found.tools[0].description.startswith("Reads a web page")
     assert found.tools[0].needs_approval
-    assert resolve(organization, "calculator", "http_get").missing == ("calculator", "http_get")
+    gone = resolve(organization, "calculator", "http_get")
+    assert list(gone.left_out) == ["calculator", "http_get"]
     # What a person decided is kept for the day when the tool is back.
     assert [row.tool_name for row in rows.filter(removed_at__isnull=False)] == ["calculator"]

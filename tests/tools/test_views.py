@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import Organization, User
+from tests.agents.factories import make_agent
 from tests.clients import ApiClient
 from tests.peers.tool_service import tool_service
 from tests.tools.factories import SCHEMA, make_secret, make_source, make_tool
@@ -87,7 +88,7 @@ def test_a_refresh_is_asked_for(api: Api, admin: User, organization: Organizatio
 
 @pytest.mark.django_db(transaction=True)
 def test_a_test_shows_what_is_there_and_writes_nothing(
-    api: Api, admin: User, organization: Organization
+    api: Api, admin: User, organization: Organization, caplog: pytest.LogCaptureFixture
 ) -> None:
     with tool_service() as service:
         source = make_source(organization, url=service.url)
@@ -98,6 +99,7 @@ def test_a_test_shows_what_is_there_and_writes_nothing(
         there = api(admin).post(path, headers={"Idempotency-Key": str(uuid4())})
 
     assert (away.status_code, away.json()["code"]) == (503, "tool_source.refuses")
+    assert [row for row in caplog.records if row.name == "django.request"] == []
     assert there.json()["tools"] == [{"name": "a", "description": "Does.", "parameters": SCHEMA}]
     assert there.json()["left_out"][0]["reason"].startswith("its name")
     assert not CatalogTool.objects.exists()
@@ -108,7 +110,7 @@ def test_a_policy_is_set_and_taken_back(
 ) -> None:
     tool = make_tool(make_source(organization), declared_roles=["admin"])
     path = f"{TOOLS}/{tool.pk}"
-    agent = str(uuid4())
+    agent = str(make_agent(organization).pk)
 
     first = api(viewer).get(path).json()
     policy = {
@@ -139,6 +141,7 @@ def test_a_policy_is_set_and_taken_back(
         {"timeout_seconds": 0},
         {"side_effect": "much"},
         {"allowed_agents": ["x"]},
+        {"allowed_agents": ["018f0000-0000-7000-8000-000000000001"]},
         {"required_roles": ["nobody"]},
         {"tool_name": "x"},
     ],
@@ -152,6 +155,20 @@ def test_a_bad_policy_is_refused(
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"].startswith(next(iter(body)))
+
+
+def test_the_catalogue_says_what_the_source_says_and_what_waits_for_it(
+    api: Api, viewer: User, organization: Organization
+) -> None:
+    source = make_source(organization)
+    tool = make_tool(source, listed_side_effect="read", listed_idempotent=True)
+    ToolSource.objects.update(reached_revision=2)
+
+    shown = api(viewer).get(f"{TOOLS}/{tool.pk}").json()
+
+    assert (shown["side_effect"], shown["is_idempotent"]) == ("write", False)
+    assert (shown["declared_side_effect"], shown["declared_idempotent"]) == ("read", True)
+    assert shown["awaits_refresh"] is True
 
 
 def test_the_list_is_filtered(api: Api, viewer: User, organization: Organization) -> None:
@@ -192,4 +209,6 @@ def test_the_catalogue_in_seed_004s_words(
     }
     assert entry["parameters"] == SCHEMA
     assert entry["lastRefreshed"]
+    assert (entry["_owner"], entry["isActive"]) == (None, True)
+    assert entry["recordVersion"] == int(tool.updated_at.timestamp())
     assert malformed.status_code == 400

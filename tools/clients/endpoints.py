@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
 
-from kernel import outbound
+from kernel import json_schemas, outbound
+from kernel.json_schemas import Budget, SchemaRefused
 from kernel.outbound import OutboundFailed, OutboundPolicy, OutboundRefused, Reply
 from tools import choices
 from tools.choices import SideEffect
-from tools.clients import schemas
-from tools.clients.schemas import SchemaRefused
 from tools.errors import SourceFailed, SourceRefuses
 
 MOST_ANSWER_BYTES: Final = 1_000_000
@@ -70,10 +70,11 @@ class Listing:
     protocol: str
     tools: list[Described] = field(default_factory=list)
     left_out: list[dict[str, str]] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
     def add(self, name: Any, describe: Callable[[], Described]) -> None:
         """A tool, if it is wanted and can be used; raises SourceRefuses when they are too many."""
-        words = schemas.clean(name)[:128] if isinstance(name, str) else ""
+        words = json_schemas.clean(name)[:128] if isinstance(name, str) else ""
         if words and not self.endpoint.wants(words):
             return
         if len(self.tools) + len(self.left_out) >= choices.MOST_TOOLS:
@@ -89,15 +90,24 @@ class Listing:
             self.left_out.append({"name": words, "reason": str(reason)[:300]})
 
 
-def described(*, name: str, description: Any, schema: Any, **other: Any) -> Described:
-    """A tool in the catalogue's terms; raises SchemaRefused."""
+def described(
+    *, name: str, description: Any, schema: Any, budget: Budget, **other: Any
+) -> Described:
+    """A tool in the catalogue's terms; raises SchemaRefused. `budget` is the listing's."""
     words = description if isinstance(description, str) else ""
     return Described(
         name=name,
-        description=schemas.clean(words)[: choices.MOST_DESCRIPTION],
-        parameters=schemas.parameters({} if schema is None else schema),
+        description=json_schemas.clean(words[: choices.MOST_DESCRIPTION]),
+        parameters=json_schemas.parameters({} if schema is None else schema, budget),
         **other,
     )
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address: to where credentials go; raises ValueError."""
+    parts = urlsplit(url)
+    standard = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or standard
 
 
 async def ask(

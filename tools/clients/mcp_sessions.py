@@ -6,6 +6,7 @@ takes a second to import; who needs it loads this module late (`tools.clients.mc
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import Context
@@ -14,18 +15,19 @@ from typing import Any, Final
 from uuid import UUID
 
 import mcp_types as types
+import structlog
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 
+from kernel import json_schemas
 from kernel.errors import DomainError
 from kernel.outbound import OutboundFailed, OutboundRefused
 from kernel.outbound_streams import stream_client
 from tools import choices
 from tools.choices import SideEffect
-from tools.clients import schemas
 from tools.clients.endpoints import Described, Endpoint, Listing, described
 from tools.errors import SourceFailed, SourceRefuses, ToolCallFailed
 
@@ -36,6 +38,7 @@ IDLE_SECONDS: Final = 300.0
 # The SDK's words for a session that the server forgot, and for HTTP statuses from 400 on.
 SESSION_ENDED: Final = "Session terminated"
 HTTP_ERROR: Final = "Server returned an error response"
+log = structlog.get_logger(__name__)
 HUB: Final = types.Implementation(name="agent-hub", version="1")
 # It writes what servers send into the log, which may be anything.
 for _name in ("mcp", "client"):
@@ -120,7 +123,9 @@ class Session:
         endpoint = self._endpoint
         if endpoint.argv:
             command, *arguments = endpoint.argv
-            transport = stdio_client(StdioServerParameters(command=command, args=arguments))
+            # Not `sys.stderr`: Celery puts an object there that no process can write to.
+            server = StdioServerParameters(command=command, args=arguments)
+            transport = stdio_client(server, errlog=sys.__stderr__ or sys.stderr)
         else:
             http = stream_client(
                 endpoint.policy,
@@ -155,6 +160,8 @@ class Session:
     def _fail(self, error: BaseException) -> None:
         self._closing.set()
         self._failure = self._reason(error)
+        # Its kinds alone: what a server says may be anything.
+        log.warning("tools.mcp.ended", source_id=str(self._endpoint.source_id), kinds=_kinds(error))
         if not self._client.done():
             self._client.set_exception(self._failure)
             self._client.exception()  # nobody may be waiting any more
@@ -190,7 +197,9 @@ class Session:
             return SourceFailed("The MCP server did not answer in time.")
         if error.message == HTTP_ERROR and self._refusal is not None:
             return self._refusal
-        return SourceRefuses(f"The MCP server refuses: {schemas.clean(str(error.message))[:500]}")
+        return SourceRefuses(
+            f"The MCP server refuses: {json_schemas.clean(str(error.message)[:500])}"
+        )
 
 
 class Sessions:
@@ -230,12 +239,17 @@ async def _list(session: Session, endpoint: Endpoint) -> Listing:
         for _ in range(MOST_PAGES):
             async with asyncio.timeout(choices.LIST_SECONDS):
                 page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
-                listing.add(tool.name, partial(_described, tool))
+            # Off the loop: large schemas take seconds.
+            await asyncio.to_thread(_add_page, listing, page)
             cursor = page.next_cursor
             if cursor is None:
                 return listing
     raise SourceRefuses(f"The MCP server has more than {MOST_PAGES} pages of tools.")
+
+
+def _add_page(listing: Listing, page: types.ListToolsResult) -> None:
+    for tool in page.tools:
+        listing.add(tool.name, partial(_described, tool, listing))
 
 
 async def call_tool(
@@ -257,7 +271,9 @@ async def call_tool(
         result = await _call(sessions.of(endpoint), name, sent, seconds)
     text = "\n".join(_text(block) for block in result.content)
     if result.is_error:
-        raise ToolCallFailed(text[:2_000] or "The tool failed and gave no reason.")
+        raise ToolCallFailed(
+            json_schemas.clean(text[:2_000]) or "The tool failed and gave no reason."
+        )
     return text if result.structured_content is None else result.structured_content
 
 
@@ -268,17 +284,24 @@ async def _call(
         return await client.call_tool(name, arguments)
 
 
-def _described(tool: types.Tool) -> Described:
+def _described(tool: types.Tool, listing: Listing) -> Described:
     hints = tool.annotations or types.ToolAnnotations()
     is_read = hints.read_only_hint is True
     return described(
         name=tool.name,
         description=tool.description or tool.title,
         schema=tool.input_schema,
+        budget=listing.budget,
         binding={"name": tool.name},
         side_effect=SideEffect.READ if is_read else SideEffect.WRITE,
         is_idempotent=is_read or hints.idempotent_hint is True,
     )
+
+
+def _kinds(error: BaseException) -> list[str]:
+    """The classes of an error and of those that it is about, outermost first."""
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return [type(error).__name__, *(kind for each in inner for kind in _kinds(each))]
 
 
 def _text(block: Any) -> str:

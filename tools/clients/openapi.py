@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import orjson
 import yaml
 
+from kernel import json_schemas
+from kernel.json_schemas import SchemaReader, SchemaRefused, Total
 from tools import choices
 from tools.choices import SideEffect
-from tools.clients import schemas
-from tools.clients.endpoints import Described, Endpoint, Listing, ask, document_of
+from tools.clients.endpoints import Described, Endpoint, Listing, ask, document_of, origin_of
 from tools.clients.openapi_calls import PLACES
-from tools.clients.schemas import SchemaRefused
 from tools.errors import SourceFailed, SourceRefuses
 
 METHODS: Final = {
@@ -33,6 +33,7 @@ MOST_PARAMETERS: Final = 100
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 MOST_DEPTH: Final = 100
+MOST_URL: Final = 2_000
 MOST_YAML_BYTES: Final = 2_000_000
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The hub's own, or described elsewhere in the document (OpenAPI 3.1, parameter object).
@@ -92,9 +93,11 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
 def read(document: Mapping[str, Any], endpoint: Endpoint) -> Listing:
     """The document's operations as tools; raises SourceRefuses."""
     server = server_of(document, endpoint)
-    listing = Listing(endpoint, f"OpenAPI {schemas.clean(str(document['openapi']))[:8]}")
+    listing = Listing(endpoint, f"OpenAPI {json_schemas.clean(str(document['openapi'])[:8])}")
+    reader = SchemaReader(document, listing.budget)
     for found in _operations(document):
-        listing.add(found.name, partial(_Operation(document).described, found.name, found, server))
+        operation = _Operation(document, reader)
+        listing.add(found.name, partial(operation.described, found.name, found, server))
     return listing
 
 
@@ -106,24 +109,33 @@ def server_of(document: Mapping[str, Any], endpoint: Endpoint) -> str:
     """
     if endpoint.server_url:
         return endpoint.server_url.rstrip("/")
+    url, is_foreign = _first_server(document), False
+    try:
+        url = urljoin(endpoint.url, url).rstrip("/")
+        scheme, host, _ = origin = origin_of(url)
+        is_foreign = bool(endpoint.url) and origin != origin_of(endpoint.url)
+    except ValueError:
+        scheme = host = ""
+    if scheme not in {"http", "https"} or not host:
+        raise SourceRefuses("The document names no server. Set `server_url`.")
+    if set("{}") & set(url):  # a parameter of a path would fill it in
+        raise SourceRefuses("The document's server has variables that it does not describe.")
+    if is_foreign and endpoint.headers:
+        raise SourceRefuses(
+            "The document names a server on another host, which gets no credentials unasked."
+            " Set `server_url` if it is to be called."
+        )
+    return url
+
+
+def _first_server(document: Mapping[str, Any]) -> str:
     servers = document.get("servers")
     first = _mapping(servers[0]) if isinstance(servers, list) and servers else {}
     url = str(first.get("url", "/"))
     for name, variable in _mapping(first.get("variables")).items():
         url = url.replace(f"{{{name}}}", str(_mapping(variable).get("default", "")))
-    try:
-        url = urljoin(endpoint.url, url).rstrip("/")
-        is_whole = urlsplit(url).scheme in {"http", "https"} and bool(urlsplit(url).hostname)
-    except ValueError:
-        is_whole = False
-    if not is_whole:
-        raise SourceRefuses("The document names no server. Set `server_url`.")
-    is_foreign = urlsplit(url)[:2] != urlsplit(endpoint.url)[:2]
-    if endpoint.url and is_foreign and endpoint.headers:
-        raise SourceRefuses(
-            "The document names a server on another host, which gets no credentials unasked."
-            " Set `server_url` if it is to be called."
-        )
+        if len(url) > MOST_URL:  # one variable may hold others, twice
+            raise SourceRefuses("The document's server has too long an address.")
     return url
 
 
@@ -139,8 +151,10 @@ def _operations(document: Mapping[str, Any]) -> "Iterator[_Found]":
 class _Operation:
     """One operation while it is made a tool; raises SchemaRefused."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], reader: SchemaReader) -> None:
         self._document = document
+        self._reader = reader
+        self._total = Total()
         self._properties: dict[str, Any] = {}
         self._required: list[str] = []
         self._bound: list[dict[str, str]] = []
@@ -160,8 +174,8 @@ class _Operation:
         words = operation.get("description") or operation.get("summary") or found.title
         return Described(
             name=name,
-            description=schemas.clean(str(words))[: choices.MOST_DESCRIPTION],
-            parameters=schemas.checked(
+            description=json_schemas.clean(str(words)[: choices.MOST_DESCRIPTION]),
+            parameters=json_schemas.bounded(
                 {
                     "type": "object",
                     "properties": self._properties,
@@ -169,7 +183,7 @@ class _Operation:
                     "additionalProperties": False,
                 }
             ),
-            binding=schemas.clean(
+            binding=json_schemas.clean(
                 {
                     "method": found.method,
                     "url": f"{server}{found.path}",
@@ -189,8 +203,8 @@ class _Operation:
             for each in listed if isinstance(listed, list) else []:
                 parameter = self._dereferenced(each)
                 known.setdefault((str(parameter.get("in")), str(parameter.get("name"))), parameter)
-        if len(known) > MOST_PARAMETERS:
-            raise SchemaRefused(f"it has more than {MOST_PARAMETERS} parameters")
+                if len(known) > MOST_PARAMETERS:
+                    raise SchemaRefused(f"it has more than {MOST_PARAMETERS} parameters")
         return list(known.values())
 
     def _add_parameter(self, parameter: Mapping[str, Any]) -> None:
@@ -202,8 +216,11 @@ class _Operation:
             return
         tree = self._tree(parameter)
         if isinstance(tree, dict) and isinstance(parameter.get("description"), str):
-            tree["description"] = schemas.clean(parameter["description"])[:1_000]
-        argument = schemas.clean(name if name not in self._properties else f"{place}_{name}")
+            words = json_schemas.clean(parameter["description"][:1_000])
+            tree = {**tree, "description": words}
+        argument = json_schemas.clean(name if name not in self._properties else f"{place}_{name}")
+        if argument in self._properties:
+            raise SchemaRefused("two of its parameters have one name")
         self._properties[argument] = tree
         self._bound.append({"name": name, "in": place, "argument": argument})
         if is_needed:
@@ -230,7 +247,7 @@ class _Operation:
         if schema is None:
             contents = list(_mapping(owner.get("content")).values())
             schema = _mapping(contents[0]).get("schema", {}) if contents else {}
-        return schemas.flatten(schema, document=self._document)
+        return self._total.add(self._reader.read(schema))
 
     def _dereferenced(self, value: Any) -> Mapping[str, Any]:
         for _ in range(8):
@@ -239,7 +256,7 @@ class _Operation:
                 break
             if not isinstance(reference, str) or not reference.startswith("#"):
                 raise SchemaRefused("it refers to another document")
-            value = schemas.resolve(reference, self._document)
+            value = json_schemas.resolve(reference, self._document)
         return _mapping(value)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from tools.clients.endpoints import Endpoint, answer_of, ask
+from tools.clients.endpoints import Endpoint, answer_of, ask, origin_of
 from tools.errors import SourceRefuses
 
 PLACES: Final = ("path", "query", "header")
@@ -16,19 +16,21 @@ async def call_tool(
     endpoint: Endpoint, binding: Mapping[str, Any], arguments: Mapping[str, Any], *, seconds: float
 ) -> Any:
     """The service's answer; raises SourceFailed or SourceRefuses."""
-    url, query, headers = str(binding["url"]), [], {}
+    parts = _parts(endpoint, str(binding["url"]))
+    path, query, headers = parts.path, [], {}
     for parameter in binding["parameters"]:
         if (value := arguments.get(parameter["argument"])) is None:
             continue
         name = parameter["name"]
         if parameter["in"] == "path":
-            url = url.replace(f"{{{name}}}", _segment(value))
+            path = path.replace(f"{{{name}}}", _segment(value))
         elif parameter["in"] == "query":
             query += [
                 (name, _text(each)) for each in (value if isinstance(value, list) else [value])
             ]
         else:
             headers[name] = _header(name, value)
+    url = urlunsplit(parts._replace(path=path))
     if query:
         url = f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote)}"
     content = None
@@ -40,6 +42,20 @@ async def call_tool(
     return answer_of(
         await ask(endpoint, method, url, content=content, headers=headers, seconds=seconds)
     )
+
+
+def _parts(endpoint: Endpoint, url: str) -> SplitResult:
+    """The address of an operation, as a refresh wrote it; raises SourceRefuses."""
+    parts = urlsplit(url)
+    ours = endpoint.server_url or endpoint.url
+    if set("{}") & set(parts.netloc):
+        raise SourceRefuses("The address of the operation is not whole. Refresh the tool source.")
+    if ours and endpoint.headers and origin_of(url) != origin_of(ours):
+        raise SourceRefuses(
+            "The operation is on another host than its source, whose credentials do not go there."
+            " Refresh the tool source."
+        )
+    return parts
 
 
 def _segment(value: Any) -> str:

@@ -1,14 +1,17 @@
 """Services that list their tools at `/api/mcp-tools` (contract 004 C3)."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 import orjson
 
+from kernel import json_schemas
+from kernel.json_schemas import SchemaRefused
+from kernel.outbound import Reply
 from tools import choices
 from tools.choices import SideEffect
-from tools.clients import schemas
 from tools.clients.endpoints import (
     Described,
     Endpoint,
@@ -18,7 +21,6 @@ from tools.clients.endpoints import (
     described,
     document_of,
 )
-from tools.clients.schemas import SchemaRefused
 from tools.errors import SourceFailed
 
 PROTOCOL: Final = "/api/mcp-tools"
@@ -34,6 +36,11 @@ async def list_tools(endpoint: Endpoint) -> Listing:
         seconds=choices.LIST_SECONDS,
         max_bytes=choices.MOST_DOCUMENT_BYTES,
     )
+    # Off the loop: a large list takes seconds.
+    return await asyncio.to_thread(_read, endpoint, reply)
+
+
+def _read(endpoint: Endpoint, reply: Reply) -> Listing:
     try:
         found = orjson.loads(document_of(reply))
     except ValueError:
@@ -44,7 +51,7 @@ async def list_tools(endpoint: Endpoint) -> Listing:
     listing = Listing(endpoint, PROTOCOL)
     for tool in tools:
         known = tool if isinstance(tool, dict) else {}
-        listing.add(known.get("name"), partial(_described, known))
+        listing.add(known.get("name"), partial(_described, known, listing))
     return listing
 
 
@@ -63,7 +70,7 @@ async def call_tool(
     return answer_of(reply)
 
 
-def _described(tool: Mapping[str, Any]) -> Described:
+def _described(tool: Mapping[str, Any], listing: Listing) -> Described:
     roles = tool.get("requiredRoles") or []
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise SchemaRefused("its requiredRoles are no list of names")
@@ -71,8 +78,9 @@ def _described(tool: Mapping[str, Any]) -> Described:
         name=tool["name"],
         description=tool.get("description"),
         schema=tool.get("inputSchema"),
+        budget=listing.budget,
         binding={"name": tool["name"]},
         side_effect=SideEffect.WRITE,
         is_idempotent=False,
-        roles=tuple(schemas.clean(role)[:100] for role in roles),
+        roles=tuple(json_schemas.clean(role[:100]) for role in roles),
     )

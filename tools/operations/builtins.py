@@ -60,6 +60,11 @@ def offer(*, now: datetime) -> int:
     return made
 
 
+def give(now: datetime) -> None:
+    """The same when a hub is prepared to start; a hook of `accounts.operations.bootstrap`."""
+    offer(now=now)
+
+
 @transaction.atomic
 def _withdraw(now: datetime) -> None:
     gone = CatalogTool.objects.filter(~Q(tool_name__in=BUILTINS), source=None, removed_at=None)

@@ -1,8 +1,8 @@
 """What people decide about tools."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -15,6 +15,9 @@ from kernel.errors import Invalid, NotFound
 from tools.errors import ToolNotFound
 from tools.models import CatalogTool
 
+# Those of these ids that are agents of the organization; `agents`, which is above, gives it.
+AGENTS: Final[list[Callable[[UUID, Collection[UUID]], Collection[UUID]]]] = []
+
 
 @transaction.atomic
 def set_policy(
@@ -25,10 +28,12 @@ def set_policy(
     actor: Actor,
     now: datetime,
 ) -> CatalogTool:
-    """Change the policy of a tool; runs that begin from now on follow it, and each later call.
+    """Change the policy of a tool; runs that begin or go on from now on follow it.
 
-    None for `side_effect`, `is_idempotent` and `required_roles` is as the source declares. Raises
-    ToolNotFound, or Invalid for an unknown role or approval rule.
+    Of those under way, calls of a source's tools heed what forbids them: `is_enabled`,
+    `allowed_agents`, `required_roles`, `needs_approval`. None for `side_effect`, `is_idempotent`
+    and `required_roles` is as the source declares, the first two as strictly as it ever did.
+    Raises ToolNotFound, or Invalid for an unknown agent, role or approval rule.
     """
     rows = CatalogTool.objects.filter(organization_id=organization_id, pk=tool_id, removed_at=None)
     tool = rows.select_for_update(of=("self",)).first()
@@ -37,6 +42,7 @@ def set_policy(
     changed = {key: value for key, value in values.items() if getattr(tool, key) != value}
     if not changed:
         return tool
+    _check_agents(tool, changed)
     _check(organization_id, changed)
     changes = {key: [getattr(tool, key), value] for key, value in changed.items()}
     for key, value in changed.items():
@@ -53,6 +59,14 @@ def set_policy(
         now=now,
     )
     return tool
+
+
+def _check_agents(tool: CatalogTool, changed: Mapping[str, Any]) -> None:
+    # Those that it has may have been deleted since, and are no reason to refuse the others.
+    if added := set(changed.get("allowed_agents", ())) - set(tool.allowed_agents):
+        known = {pk for find in AGENTS for pk in find(tool.organization_id, added)}
+        if unknown := sorted(map(str, added - known)):
+            raise Invalid.field("allowed_agents", f"There is no agent {unknown[0]}.")
 
 
 def _check(organization_id: UUID, changed: Mapping[str, Any]) -> None:

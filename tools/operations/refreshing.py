@@ -1,7 +1,8 @@
 """Asking sources for their tools, one process at a time for each, and swapping the catalogue."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,10 +13,11 @@ from django.db.models import Q
 
 from audit import operations as audit
 from events import operations as events
-from kernel import loop, tenancy
-from kernel.actors import Actor
+from kernel import json_schemas, loop, redaction, tenancy
+from kernel.actors import SYSTEM, Actor
+from kernel.redaction import Redactor
 from tools import choices, selectors
-from tools.clients import schemas
+from tools.choices import SideEffect
 from tools.clients.endpoints import Described, Endpoint, Listing
 from tools.errors import SourceFailed
 from tools.models import CatalogTool, ToolSource
@@ -29,9 +31,21 @@ TEST_SECONDS: Final = 8
 # What a source says anew; what a person decided is never among it.
 DECLARED: Final = (
     *("source", "service_name", "description", "parameters", "binding", "declared_side_effect"),
-    *("declared_idempotent", "declared_roles", "last_refreshed_at", "is_stale", "removed_at"),
-    "updated_at",
+    *("declared_idempotent", "declared_roles", "listed_side_effect", "listed_idempotent"),
+    *("source_revision", "last_refreshed_at", "is_stale", "removed_at", "updated_at"),
 )
+# Of one source: tools that are gone and may come back milder than they were.
+MOST_REMEMBERED: Final = 1_000
+MOST_NAMED: Final = 50
+STRICTER: Final = (SideEffect.NONE, SideEffect.READ, SideEffect.WRITE)
+# What is told of a tool that is no longer what it was.
+TOLD: Final = {
+    "said_side_effect": "side_effect",
+    "said_idempotent": "is_idempotent",
+    "declared_roles": "required_roles",
+    "parameters": "parameters",
+    "binding": "binding",
+}
 
 
 @transaction.atomic
@@ -57,10 +71,8 @@ async def refresh(source: ToolSource, *, clock: Callable[[], datetime]) -> None:
     """Ask a claimed source and write what it said, or that it said nothing usable."""
     with tenancy.organization(source.organization_id):
         try:
-            endpoint = await loop.get().in_database(
-                reaching.endpoint_of, source=source, now=clock()
-            )
-            listing = await _ask(endpoint, seconds=REFRESH_SECONDS)
+            veil = await loop.get().in_database(_veil_of, source, clock())
+            listing = await _ask(veil, seconds=REFRESH_SECONDS)
         except SourceFailed as error:
             await loop.get().in_database(fail, source=source, reason=error.detail, now=clock())
         else:
@@ -82,17 +94,16 @@ def test_source(*, organization_id: UUID, source_id: UUID, actor: Actor, now: da
         details={"name": source.name},
         now=now,
     )
-    endpoint = reaching.endpoint_of(source=source, now=now)
-    answer = loop.get().submit(_answer(endpoint)).result()
+    answer = loop.get().submit(_answer(_veil_of(source, now))).result()
     if isinstance(answer, SourceFailed):
         raise answer
     return answer
 
 
-async def _answer(endpoint: Endpoint) -> Listing | SourceFailed:
+async def _answer(veil: "_Veil") -> Listing | SourceFailed:
     """A refusal is no bug, which is what the loop takes an exception of its tasks for."""
     try:
-        return await _ask(endpoint, seconds=TEST_SECONDS)
+        return await _ask(veil, seconds=TEST_SECONDS)
     except SourceFailed as error:
         return error
 
@@ -102,26 +113,33 @@ def swap(*, source: ToolSource, listing: Listing, now: datetime) -> bool:
     """Put what the source listed into the catalogue, all at once; False if the claim is lost.
 
     A tool that it no longer lists is gone; where a person had decided something it comes back with
-    that. Any other refresh, or a change of the source, in between makes this one void.
+    that. No tool gets milder by what its source says: it stays as strict as the source ever called
+    it. Any other refresh, or a change of the source, in between makes this one void.
     """
     held = _held(source)
     if held is None:
         return False
     tools = {f"{source.name}:{tool.name}": tool for tool in listing.tools}
     before = set(_present(source).values_list("tool_name", flat=True))
+    listed = CatalogTool.objects.filter(source_id=source.pk, tool_name__in=tools)
+    known = {row.tool_name: row for row in listed.defer("description")}
+    rows = [_row(source, name, tool, known.get(name), now) for name, tool in tools.items()]
     CatalogTool.objects.bulk_create(
-        [_row(source, name, tool, now) for name, tool in tools.items()],
+        rows,
         update_conflicts=True,
         unique_fields=["organization", "tool_name"],
         update_fields=DECLARED,
     )
     gone = _present(source).exclude(tool_name__in=tools)
-    gone.filter(has_policy=False).delete()
     gone.update(removed_at=now, updated_at=now)
+    _forget(source)
     is_news = held.is_stale or held.last_refreshed_at is None or before != tools.keys()
     held.last_refreshed_at, held.last_error, held.is_stale = now, "", False
     held.protocol, held.left_out = listing.protocol, listing.left_out
     _release(held, now)
+    _record_changes(
+        held, [(known[row.tool_name], row) for row in rows if row.tool_name in known], now
+    )
     if is_news:
         _announce(held, now)
     return True
@@ -135,7 +153,7 @@ def fail(*, source: ToolSource, reason: str, now: datetime) -> bool:
         return False
     log.warning("tools.source.failed", source=source.name, reason=reason)
     is_news = not held.is_stale
-    held.last_error, held.is_stale = schemas.clean(reason)[:1_000], True
+    held.last_error, held.is_stale = json_schemas.clean(reason[:1_000]), True
     _release(held, now)
     _present(source).update(is_stale=True, updated_at=now)
     if is_news:
@@ -143,34 +161,51 @@ def fail(*, source: ToolSource, reason: str, now: datetime) -> bool:
     return True
 
 
-async def _ask(endpoint: Endpoint, *, seconds: float) -> Listing:
+@dataclass(frozen=True, slots=True)
+class _Veil:
+    """A source as it is reached now, and what takes secrets out of what it says."""
+
+    endpoint: Endpoint
+    redactor: Redactor
+
+    def over(self, value: Any) -> Any:
+        """`value` without the secrets that the source is sent, or that the organization has."""
+        return self.redactor.redact(reaching.redacted(value, self.endpoint))
+
+    def over_all(self, listing: Listing) -> None:
+        """The same for all that was listed; a tool is left out whose call would depend on one."""
+        listing.left_out = self.over(listing.left_out)
+        found, listing.tools = listing.tools, []
+        for tool in found:
+            needed = [tool.name, tool.binding, list(tool.roles)]
+            if self.over(needed) != needed:
+                reason = "its name, its roles or its address hold the value of a secret"
+                listing.left_out.append({"name": self.over(tool.name), "reason": reason})
+                continue
+            said = {"description": tool.description, "parameters": tool.parameters}
+            listing.tools.append(replace(tool, **self.over(said)))
+
+
+def _veil_of(source: ToolSource, now: datetime) -> _Veil:
+    """Raises SourceRefuses."""
+    endpoint = reaching.endpoint_of(source=source, now=now)
+    return _Veil(endpoint, redaction.load(source.organization_id))
+
+
+async def _ask(veil: _Veil, *, seconds: float) -> Listing:
     try:
         async with asyncio.timeout(seconds):
-            listing = await reaching.list_tools(endpoint)
+            listing = await reaching.list_tools(veil.endpoint)
+            # Off the loop: it goes through all texts.
+            await asyncio.to_thread(veil.over_all, listing)
     except TimeoutError:
         raise SourceFailed("The tool source did not answer in time.") from None
     except SourceFailed as error:
-        raise type(error)(reaching.redacted(error.detail, endpoint)) from None
+        raise type(error)(veil.over(error.detail)) from None
     except Exception:  # whatever it sent, the source is not left without a word
-        log.exception("tools.source.unreadable", source=endpoint.name)
+        log.exception("tools.source.unreadable", source=veil.endpoint.name)
         raise SourceFailed("The hub could not read what the tool source sent.") from None
-    listing.tools = [_redacted(tool, endpoint) for tool in listing.tools]
-    listing.left_out = reaching.redacted(listing.left_out, endpoint)
     return listing
-
-
-def _redacted(tool: Described, endpoint: Endpoint) -> Described:
-    if not endpoint.secrets:
-        return tool
-    return Described(
-        name=tool.name,
-        description=reaching.redacted(tool.description, endpoint),
-        parameters=reaching.redacted(tool.parameters, endpoint),
-        binding=tool.binding,
-        side_effect=tool.side_effect,
-        is_idempotent=tool.is_idempotent,
-        roles=tool.roles,
-    )
 
 
 def _held(source: ToolSource) -> ToolSource | None:
@@ -198,7 +233,13 @@ def _release(held: ToolSource, now: datetime) -> None:
     )
 
 
-def _row(source: ToolSource, name: str, tool: Described, now: datetime) -> CatalogTool:
+def _row(
+    source: ToolSource, name: str, tool: Described, known: CatalogTool | None, now: datetime
+) -> CatalogTool:
+    side_effect, is_idempotent = str(tool.side_effect), tool.is_idempotent
+    if known is not None:
+        side_effect = max(side_effect, known.declared_side_effect, key=STRICTER.index)
+        is_idempotent = is_idempotent and known.declared_idempotent
     return CatalogTool(
         organization_id=source.organization_id,
         source_id=source.pk,
@@ -207,12 +248,58 @@ def _row(source: ToolSource, name: str, tool: Described, now: datetime) -> Catal
         description=tool.description,
         parameters=tool.parameters,
         binding=tool.binding,
-        declared_side_effect=tool.side_effect,
-        declared_idempotent=tool.is_idempotent,
+        declared_side_effect=side_effect,
+        declared_idempotent=is_idempotent,
         declared_roles=list(tool.roles),
+        listed_side_effect=tool.side_effect if tool.side_effect != side_effect else None,
+        listed_idempotent=tool.is_idempotent if tool.is_idempotent != is_idempotent else None,
+        source_revision=source.revision,
         last_refreshed_at=now,
         created_at=now,
         updated_at=now,
+    )
+
+
+def _forget(source: ToolSource) -> None:
+    """Of tools that are gone and of which nobody decided anything, keep some that might come back
+    and call themselves milder."""
+    gone = CatalogTool.objects.filter(source_id=source.pk, has_policy=False)
+    gone = gone.exclude(removed_at=None)
+    gone.exclude(declared_side_effect=SideEffect.WRITE).filter(declared_idempotent=True).delete()
+    late = gone.order_by("-removed_at", "pk").values_list("pk", flat=True)[MOST_REMEMBERED:]
+    CatalogTool.objects.filter(pk__in=list(late)).delete()
+
+
+def _record_changes(
+    source: ToolSource, pairs: Iterable[tuple[CatalogTool, CatalogTool]], now: datetime
+) -> None:
+    """Tools that are not what they were: each before and after."""
+    changed: list[dict[str, Any]] = []
+    for old, new in pairs:
+        fields = [field for field in TOLD if getattr(old, field) != getattr(new, field)]
+        if fields:
+            changed.append({"name": new.tool_name, "fields": [TOLD[field] for field in fields]})
+    if not changed:
+        return
+    audit.record(
+        actor=SYSTEM,
+        organization_id=source.organization_id,
+        action="tool_source.redeclare",
+        resource_type="tool_source",
+        resource_id=source.pk,
+        details={"name": source.name, "count": len(changed), "tools": changed[:MOST_NAMED]},
+        now=now,
+    )
+    events.publish(
+        organization_id=source.organization_id,
+        type="tool_source.redeclared",
+        data={
+            "id": source.pk,
+            "name": source.name,
+            "count": len(changed),
+            "tools": [each["name"] for each in changed[:MOST_NAMED]],
+        },
+        now=now,
     )
 
 

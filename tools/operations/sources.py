@@ -27,6 +27,8 @@ CONFIGURATION: Final = (
     *("name", "kind", "url", "command", "document", "server_url", "headers"),
     *("include", "exclude", "is_enabled", "refresh_seconds"),
 )
+# Where it is, and what it is sent.
+REACHED: Final = frozenset({"url", "command", "document", "server_url", "headers"})
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _OWN_HEADERS: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
@@ -58,7 +60,8 @@ def update_source(
     actor: Actor,
     now: datetime,
 ) -> ToolSource:
-    """Change a source; it is asked anew. Raises SourceNotFound, SourceNameTaken, or Invalid.
+    """Change a source; it is asked anew, and its tools are not called before it has answered where
+    it is now. Raises SourceNotFound, SourceNameTaken, or Invalid.
 
     Its name and kind stay: they are part of the names of its tools.
     """
@@ -72,6 +75,8 @@ def update_source(
         setattr(source, key, value)
     _check(source)
     source.revision += 1
+    if REACHED & changed.keys():
+        source.reached_revision = source.revision
     source.next_refresh_at = now if source.is_enabled else None
     source.claimed_until = None
     source.updated_at = now
@@ -149,6 +154,8 @@ def _check_url(field: str, url: str) -> None:
         is_whole = has_user = False
     if not is_whole:
         raise Invalid.field(field, "Send an absolute http or https address.")
+    if set("{}") & set(url):
+        raise Invalid.field(field, "Send the whole address, without {variables}.")
     if has_user:
         raise Invalid.field(field, "Name no password in an address: use a header and the vault.")
 

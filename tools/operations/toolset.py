@@ -1,5 +1,7 @@
 """Which of the tools that an agent names it is offered."""
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +16,11 @@ from tools.operations.calls import call_tool
 
 Effect: TypeAlias = Literal["none", "read", "write"]
 Call: TypeAlias = Callable[[UUID, Mapping[str, Any]], Awaitable[Any]]
+Refusal: TypeAlias = Callable[[CatalogTool], str]
+GONE: Final = "It is not in the tool catalogue (any more)."
+APPROVED_FROM_NOW_ON: Final = (
+    "Since this run began, people have to approve each of its calls; only a new run can ask them."
+)
 # The call itself ends at the policy's time, and then the source is known to be at fault.
 GRACE_SECONDS: Final = 2
 
@@ -24,7 +31,8 @@ class OfferedTool:
 
     `call` takes the organization and checked arguments, on the process's event loop, and raises
     ToolCallFailed; None for a built-in tool, which the runtime calls itself. A call of unknown
-    outcome may be made again only if `idempotent`.
+    outcome may be made again only if `idempotent`. `definition` stands for what its arguments mean
+    and where they go; empty for a built-in one.
     """
 
     name: str
@@ -38,53 +46,87 @@ class OfferedTool:
     approval_rule_id: UUID | None = None
     source_id: UUID | None = None
     call: Call | None = None
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
-    """What an agent is offered; `missing` names nobody has, `refused` are not for it now."""
+    """What an agent is offered, and what it is not: names, each with a sentence that says why."""
 
     tools: tuple[OfferedTool, ...]
-    missing: tuple[str, ...]
-    refused: tuple[str, ...]
+    left_out: Mapping[str, str]
 
 
 def resolve(
-    *, organization_id: UUID, names: Sequence[str], agent_id: UUID, user_id: UUID | None = None
+    *,
+    organization_id: UUID,
+    names: Sequence[str],
+    agent_id: UUID,
+    user_id: UUID | None = None,
+    author_ids: Sequence[UUID] = (),
 ) -> Toolset:
     """The tools called `names`, in their order, each once.
 
-    Refused are those that are disabled, are for other agents, or need a role that the person who
-    asked (`user_id`) does not hold; a tool that needs a role is for nobody unknown.
+    Left out are those that nobody has, that are disabled, are for other agents, or need a role that
+    one of those who asked (`user_id`, and `author_ids` with them) does not hold; a tool that needs
+    a role is for nobody unknown.
     """
     asked = list(dict.fromkeys(names))
     rows = selectors.list_tools(organization_id=organization_id).filter(tool_name__in=asked)
     found = {row.tool_name: row for row in rows.select_related("source").defer("source__document")}
     needs_roles = any(row.effective_roles for row in found.values())
-    roles = _roles_of(organization_id, user_id) if needs_roles else frozenset()
+    people = (user_id, *author_ids)
+    roles = _roles_of_all(organization_id, people) if needs_roles else frozenset()
     tools: list[OfferedTool] = []
-    missing: list[str] = []
-    refused: list[str] = []
+    left_out: dict[str, str] = {}
     for name in asked:
         row, own = found.get(name), BUILTINS.get(name)
         if row is None and own is not None:
             # An organization of this moment has no rows of the built-in tools yet.
             tools.append(_plain(own))
         elif row is None or (row.source is None and own is None):
-            missing.append(name)
-        elif _is_for(row, agent_id, roles):
-            tools.append(_offered(row, own))
+            left_out[name] = GONE
+        elif why := _refusal(row, agent_id, roles):
+            left_out[name] = why
         else:
-            refused.append(name)
-    return Toolset(tuple(tools), tuple(missing), tuple(refused))
+            refusal = partial(
+                _refusal_now, agent_id=agent_id, people=people, is_approved=row.needs_approval
+            )
+            tools.append(_offered(row, own, refusal))
+    return Toolset(tuple(tools), left_out)
 
 
-def _is_for(row: CatalogTool, agent_id: UUID, roles: frozenset[str]) -> bool:
-    if not row.is_enabled or (row.source is not None and not row.source.is_enabled):
-        return False
+def _refusal(row: CatalogTool, agent_id: UUID, roles: frozenset[str]) -> str:
+    """Why the tool is not for the run; empty if it is."""
+    if not row.is_enabled:
+        return "It is disabled. Enable it in the tool catalogue."
+    if row.source is not None and not row.source.is_enabled:
+        return f"Its source {row.source.name} is disabled. Enable that."
     if row.allowed_agents and agent_id not in row.allowed_agents:
-        return False
-    return not row.effective_roles or not roles.isdisjoint(row.effective_roles)
+        return "It is for other agents. Add this one to its allowed_agents."
+    if row.effective_roles and roles.isdisjoint(row.effective_roles):
+        needed = ", ".join(row.effective_roles)
+        return f"Who asked for the run does not hold a role that it needs: {needed}."
+    return ""
+
+
+def _refusal_now(
+    row: CatalogTool, *, agent_id: UUID, people: Sequence[UUID | None], is_approved: bool
+) -> str:
+    """Why a call of a tool that was offered may not be made any more; empty if it may.
+
+    `is_approved`: its policy had people asked when it was offered.
+    """
+    needs_roles = bool(row.effective_roles)
+    roles = _roles_of_all(row.organization_id, people) if needs_roles else frozenset()
+    if why := _refusal(row, agent_id, roles):
+        return why
+    return APPROVED_FROM_NOW_ON if row.needs_approval and not is_approved else ""
+
+
+def _roles_of_all(organization_id: UUID, people: Sequence[UUID | None]) -> frozenset[str]:
+    """What each of them holds."""
+    return frozenset.intersection(*(_roles_of(organization_id, each) for each in people))
 
 
 def _roles_of(organization_id: UUID, user_id: UUID | None) -> frozenset[str]:
@@ -97,7 +139,7 @@ def _roles_of(organization_id: UUID, user_id: UUID | None) -> frozenset[str]:
     return frozenset(rows.values_list("role__name", flat=True))
 
 
-def _offered(row: CatalogTool, own: BuiltIn | None) -> OfferedTool:
+def _offered(row: CatalogTool, own: BuiltIn | None, refusal: Refusal) -> OfferedTool:
     is_own = row.source is None
     return OfferedTool(
         name=row.tool_name,
@@ -110,8 +152,16 @@ def _offered(row: CatalogTool, own: BuiltIn | None) -> OfferedTool:
         needs_approval=row.needs_approval,
         approval_rule_id=row.approval_rule_id,
         source_id=row.source_id,
-        call=None if is_own else partial(call_tool, tool_id=row.pk),
+        call=None if is_own else partial(call_tool, tool_id=row.pk, refusal=refusal),
+        definition=_definition(row),
     )
+
+
+def _definition(row: CatalogTool) -> str:
+    if row.source is None:
+        return ""
+    whole = [str(row.pk), row.parameters, row.binding, row.source.reached_revision]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(own: BuiltIn) -> OfferedTool:

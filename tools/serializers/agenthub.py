@@ -1,5 +1,7 @@
 """Wire shapes of the tool catalogue in seed 004's dialect (contract 004 C3)."""
 
+from uuid import UUID
+
 from rest_framework import serializers
 
 from kernel.http.shapes import RowOutput
@@ -15,6 +17,11 @@ class CatalogEntryOutput(RowOutput[CatalogTool]):
     lastRefreshed = serializers.DateTimeField(source="last_refreshed_at")
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
+    recordVersion = serializers.SerializerMethodField(
+        help_text="Grows whenever the row changes: the second in which it did."
+    )
+    _owner = serializers.SerializerMethodField(help_text="Null: the hub's own.")
+    isActive = serializers.SerializerMethodField()
 
     class Meta:
         model = CatalogTool
@@ -25,7 +32,22 @@ class CatalogEntryOutput(RowOutput[CatalogTool]):
             "description",
             "parameters",
             "lastRefreshed",
+            "recordVersion",
             "createdAt",
             "updatedAt",
+            "_owner",
+            "isActive",
         ]
         read_only_fields = fields
+
+    def get_recordVersion(self, tool: CatalogTool) -> int:  # noqa: N802 - DRF's name for seed 004's
+        """Refreshes count no versions."""
+        return int(tool.updated_at.timestamp())
+
+    def get__owner(self, tool: CatalogTool) -> UUID | None:
+        """Sources are asked by nobody in particular."""
+        return None
+
+    def get_isActive(self, tool: CatalogTool) -> bool:  # noqa: N802 - the same
+        """What is gone is not shown."""
+        return True

@@ -154,6 +154,18 @@ class ToolOutput(RowOutput[CatalogTool]):
 
     side_effect = serializers.ChoiceField(SideEffect.choices, source="effective_side_effect")
     is_idempotent = serializers.BooleanField(source="effective_idempotent")
+    declared_side_effect = serializers.ChoiceField(
+        SideEffect.choices,
+        source="said_side_effect",
+        help_text="As the source says now. What it called stricter before stays so in `side_effect`"
+        " until a person sets that.",
+    )
+    declared_idempotent = serializers.BooleanField(
+        source="said_idempotent", help_text="The same, of `is_idempotent`."
+    )
+    awaits_refresh = serializers.BooleanField(
+        help_text="Its source is elsewhere now and has not listed it there: it is not called."
+    )
     required_roles = serializers.ListField(child=serializers.CharField(), source="effective_roles")
     parameters = serializers.DictField(help_text="JSON Schema (2020-12).")
     source_id = serializers.UUIDField(allow_null=True)
@@ -170,6 +182,8 @@ class ToolOutput(RowOutput[CatalogTool]):
             "is_enabled",
             "side_effect",
             "is_idempotent",
+            "declared_side_effect",
+            "declared_idempotent",
             "timeout_seconds",
             "output_limit_bytes",
             "needs_approval",
@@ -178,6 +192,7 @@ class ToolOutput(RowOutput[CatalogTool]):
             "required_roles",
             "has_policy",
             "is_stale",
+            "awaits_refresh",
             "last_refreshed_at",
             "created_at",
             "updated_at",

@@ -1,39 +1,45 @@
 """Reads a public web page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from html import unescape
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import httpx
 
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Tool, ToolFailed
 from kernel import outbound
-from kernel.outbound import OutboundPolicy
+from kernel.outbound import MAX_REDIRECTS, OutboundPolicy, Reply
+
+Fetch: TypeAlias = Callable[[], Awaitable[Reply]]
+CallHost: TypeAlias = Callable[[UUID, str, Fetch], Awaitable[Reply]]
+"""Makes an organization's call of a host, unless that is not to be called now."""
 
 MAX_BYTES: Final = 500_000
 MAX_CHARACTERS: Final = 40_000
+# Of each host: one that is redirected to late must not seem slow. The tool's own ends them all.
 DEADLINE_SECONDS: Final = 20.0
+HEADERS: Final = {"user-agent": "AgentHub/1.0", "accept": "text/*, application/json, */*;q=0.5"}
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _TEXTUAL: Final = ("text/", "application/json", "application/xml", "+json", "+xml", "javascript")
 _UNREAD: Final = re.compile(r"<(script|style|noscript|svg|head)\b", re.IGNORECASE)
 
 
-def http_get(policy: OutboundPolicy) -> Tool:
-    """The tool, bound to the networks that `policy` opens."""
+async def call_at_once(_organization_id: UUID, _host: str, fetch: Fetch) -> Reply:
+    """Where nothing is known of hosts."""
+    return await fetch()
 
-    async def call(_context: ToolContext, arguments: Mapping[str, Any]) -> dict[str, Any]:
+
+def http_get(policy: OutboundPolicy, call_host: CallHost = call_at_once) -> Tool:
+    """The tool, bound to the networks that `policy` opens; `call_host` is asked for each hop."""
+
+    async def call(context: ToolContext, arguments: Mapping[str, Any]) -> dict[str, Any]:
         async with outbound.async_client(policy) as client:
-            reply = await outbound.fetch_async(
-                client,
-                "GET",
-                arguments["url"],
-                headers={
-                    "user-agent": "AgentHub/1.0",
-                    "accept": "text/*, application/json, */*;q=0.5",
-                },
-                follow_redirects=True,
-                max_bytes=MAX_BYTES,
-                deadline_seconds=DEADLINE_SECONDS,
-            )
+            host = partial(call_host, context.organization_id)
+            reply = await _follow(client, arguments["url"], host)
         text = _readable(reply)
         return {
             "status": reply.status,
@@ -68,6 +74,36 @@ def http_get(policy: OutboundPolicy) -> Tool:
         side_effect="read",
         is_external=True,
     )
+
+
+async def _follow(
+    client: httpx.AsyncClient, url: str, call_host: Callable[[str, Fetch], Awaitable[Reply]]
+) -> Reply:
+    """The answer at the end of the redirects: httpx would hide which host of them failed."""
+    target = _joined(httpx.URL(), url)
+    for _ in range(MAX_REDIRECTS + 1):
+        fetch = partial(
+            outbound.fetch_async,
+            client,
+            "GET",
+            str(target),
+            headers=HEADERS,
+            max_bytes=MAX_BYTES,
+            deadline_seconds=DEADLINE_SECONDS,
+        )
+        reply = await call_host(target.raw_host.decode(), fetch)
+        location = reply.headers.get("location")
+        if reply.status not in REDIRECTS or location is None:
+            return reply
+        target = _joined(target, location)
+    raise ToolFailed(f"The other side redirected more than {MAX_REDIRECTS} times.")
+
+
+def _joined(base: httpx.URL, url: str) -> httpx.URL:
+    try:
+        return base.join(url)
+    except httpx.InvalidURL:
+        raise ToolFailed("The address is not a valid http or https URL. Check it.") from None
 
 
 def _readable(reply: outbound.Reply) -> str:

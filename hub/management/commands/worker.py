@@ -21,6 +21,7 @@ QUEUES: Final = "tasks,events,housekeeping,default"
 # They only hand over and sweep; runs do not live on them.
 THREADS: Final = 4
 SWITCH_SECONDS: Final = 0.001
+LEAST_STUCK_SECONDS: Final = 60.0
 
 
 class Command(BaseCommand):
@@ -45,6 +46,9 @@ class Command(BaseCommand):
         # time, to a relay or sweep that nobody waits for.
         sys.setswitchinterval(SWITCH_SECONDS)
         process = runner.serve(run_agent.run)
+        # By then all its leases have lapsed twice over.
+        stuck = max(LEAST_STUCK_SECONDS, 2 * settings.HUB_LEASE.total_seconds())
+        loop.get().end_when_stuck(seconds=stuck)
         worker_shutting_down.connect(lambda **_: process.stop(), weak=False)
         # Celery says so only when it was asked to end; it may also have failed.
         worker_shutdown.connect(lambda **_: process.stop(), weak=False)

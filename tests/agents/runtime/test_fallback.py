@@ -27,7 +27,12 @@ def test_the_next_model_answers_the_same_turn_and_the_rest_of_the_run() -> None:
     assert (result.status, result.output) == ("success", "Done.")
     assert asked(journal) == [(1, "gpt-5.6-luna"), (1, "second"), (2, "second")]
     assert [failure.kind for failure in journal.of("failed")] == ["provider_unavailable"]
-    assert [turn.ordinal for turn in journal.of("answered")] == [1, 2]
+    turns = journal.of("answered")
+    assert [turn.ordinal for turn in turns] == [1, 2]
+    assert [(each.model, each.kind) for each in turns[0].skipped] == [
+        ("gpt-5.6-luna", "provider_unavailable")
+    ]
+    assert turns[1].skipped == ()  # it was not asked again
 
 
 def test_only_when_nobody_answers_it_is_the_first_ones_failure() -> None:
@@ -98,3 +103,15 @@ def test_names_that_come_out_alike_are_told_apart_whatever_their_order() -> None
     assert len(set(made.values())) == 3
     assert made == wire_names(names[::-1])
     assert wire_names(["x" * 80])["x" * 80] == "x" * 64
+
+
+def test_no_tool_is_called_as_another_ones_digest_would_have_it() -> None:
+    taken = wire_names(["s:a/b", "s:a_b"])["s:a/b"]
+    names = ["s:a/b", "s:a_b", taken, taken.replace("_", ":", 1)]
+
+    made = wire_names(names)
+
+    assert len(set(made.values())) == len(names)
+    assert made[taken] == taken
+    assert all(len(name) <= 64 for name in made.values())
+    assert made == wire_names(names[::-1])

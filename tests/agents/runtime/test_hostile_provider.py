@@ -168,18 +168,20 @@ def test_call_ids_are_made_to_fit_and_stay_unique(call_id: str) -> None:
     assert again.requests[0].body["messages"] == peer.requests[1].body["messages"]
 
 
-@pytest.mark.parametrize(("counted", "stored"), [(2**31, 2**31 - 1), (10**30, 2**31 - 1), (-5, 0)])
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [(2**31, 5), (5, 10**30), (-5, 5), (5, -5), (0, 0), (50_000, 5), (5, 2_000_000)],
+)
 @pytest.mark.filterwarnings("ignore:Failed to extract usage")
-def test_token_counts_are_kept_within_their_column(counted: int, stored: int) -> None:
+def test_figures_that_cannot_be_true_are_none(sent: int, written: int) -> None:
     journal = Recorder()
 
-    with openai_peer(Answer(text="ok", input_tokens=counted, output_tokens=counted)) as peer:
+    with openai_peer(Answer(text="ok", input_tokens=sent, output_tokens=written)) as peer:
         result = run(peer, make_spec(), journal=journal)
 
     turn = journal.of("answered")[0]
     assert result.status == "success"
-    assert (turn.usage.input_tokens, turn.usage.output_tokens) == (stored, stored)
-    assert turn.message["usage"]["input_tokens"] == stored
+    assert (turn.usage.total_tokens, turn.usage.unmeasured_requests) == (0, 1)
     assert orjson.dumps(turn.message)
     assert run(None, make_spec(log=journal.log()), url=peer.url).usage == result.usage
 

@@ -1,10 +1,11 @@
 """Answers that must fit a schema."""
 
 import json
+from typing import Any
 
 import pytest
 
-from agents.runtime.outputs import ANY_OBJECT
+from agents.runtime.outputs import ANY_OBJECT, OutputCheck
 from agents.runtime.spec import FailureKind
 from tests.agents.runtime.factories import Recorder, make_spec, make_tool, run
 from tests.peers.anthropic_server import anthropic_peer
@@ -44,6 +45,23 @@ def test_each_provider_is_asked_for_it(
 
     assert (result.status, json.loads(result.output)) == ("success", {"sum": 42})
     assert '"sum"' in json.dumps(served.requests[0].body).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "file:///etc/passwd"}, {"type": "string", "pattern": "^(a+)+$"}]
+)
+def test_no_answer_fits_a_schema_from_before_they_were_looked_at(schema: dict[str, Any]) -> None:
+    check = OutputCheck(schema)
+
+    assert check.wrong('"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"').startswith(
+        "No answer can fit"
+    )
+
+
+def test_an_answer_that_would_take_long_to_check_is_not_checked() -> None:
+    check = OutputCheck({"items": {"anyOf": [{"const": number} for number in range(1_000)]}})
+
+    assert "too much of it to check" in check.wrong(json.dumps([-1] * 400))
 
 
 def test_a_wrong_answer_is_told_to_the_model() -> None:

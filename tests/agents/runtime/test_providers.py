@@ -117,6 +117,7 @@ class Fault:
     says: str
     retryable: bool
     retry_after: float | None = None
+    is_unbilled: bool = False
 
 
 FAULTS = {
@@ -125,6 +126,7 @@ FAULTS = {
         FailureKind.PROVIDER_AUTH,
         "refused the API key (401). Check HUB_",
         False,
+        is_unbilled=True,
     ),
     "rate": Fault(
         Refusal(status=429, headers={"retry-after": "7"}),
@@ -132,12 +134,14 @@ FAULTS = {
         "It asks to wait 7 s.",
         True,
         7,
+        is_unbilled=True,
     ),
     "server": Fault(
         Refusal(status=500),
         FailureKind.PROVIDER_UNAVAILABLE,
         "out of order at the moment (500)",
         True,
+        is_unbilled=True,
     ),
     "overloaded": Fault(
         Refusal(status=503, headers={"retry-after": "3"}),
@@ -145,12 +149,27 @@ FAULTS = {
         "out of order at the moment (503)",
         True,
         3,
+        is_unbilled=True,
     ),
     "unknown-model": Fault(
-        Refusal(status=404), FailureKind.PROVIDER_REJECTED, "does not know the model", False
+        Refusal(status=404),
+        FailureKind.PROVIDER_REJECTED,
+        "does not know the model",
+        False,
+        is_unbilled=True,
     ),
     "bad-request": Fault(
-        Refusal(status=400), FailureKind.PROVIDER_REJECTED, "refused the request (400)", False
+        Refusal(status=400),
+        FailureKind.PROVIDER_REJECTED,
+        "refused the request (400)",
+        False,
+        is_unbilled=True,
+    ),
+    "gateway": Fault(
+        Refusal(status=504),
+        FailureKind.PROVIDER_UNAVAILABLE,
+        "out of order at the moment (504)",
+        True,
     ),
     "silence": Fault(Hang(), FailureKind.PROVIDER_TIMEOUT, "did not answer in time", True),
     "html": Fault(HTML, FailureKind.PROVIDER_BAD_RESPONSE, "could not be read", True),
@@ -176,6 +195,7 @@ def test_a_failure_is_named_for_people_and_never_shows_the_key(place: Place, fau
         fault.retryable,
         fault.retry_after,
     )
+    assert result.error.is_unbilled is fault.is_unbilled
     assert KEY not in repr(result)
     assert len(peer.requests) == 1
 
@@ -190,6 +210,7 @@ def test_nobody_listening_is_unavailable(place: Place) -> None:
     assert result.error is not None
     assert result.error.kind is FailureKind.PROVIDER_UNAVAILABLE
     assert f"{place.label} could not be reached" in result.error.message
+    assert result.error.is_unbilled
 
 
 def test_an_account_without_credit_is_not_retried() -> None:

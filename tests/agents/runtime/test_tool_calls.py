@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from jsonschema.exceptions import SchemaError
 
+from agents.runtime import engine, tools
 from agents.runtime.spec import FailureKind
 from agents.runtime.tools import (
     OUTPUT_LIMIT_BYTES,
+    TOO_MUCH,
     Output,
     ToolFailed,
     ToolRegistry,
@@ -66,6 +68,38 @@ def test_a_tools_own_refusal_is_passed_on() -> None:
         raise ToolFailed("There is no such city.")
 
     assert error_told(("shout", {"text": "x"}), call=refuse) == "There is no such city."
+
+
+def test_a_refusal_is_told_without_what_no_database_takes() -> None:
+    async def refuse(_context: Any, _arguments: Mapping[str, Any]) -> None:
+        raise ToolFailed("bad\x00thing \ud800")
+
+    assert error_told(("shout", {"text": "x"}), call=refuse) == "badthing ?"
+
+
+def test_an_answer_of_too_many_values_is_not_looked_through() -> None:
+    async def flood(_context: Any, _arguments: Mapping[str, Any]) -> Any:
+        return [[]] * 60_000
+
+    assert error_told(("shout", {"text": "x"}), call=flood) == TOO_MUCH
+
+
+def test_what_people_approve_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[str] = []
+
+    def checked(when: str) -> Any:
+        def misfit(*_: Any) -> str:
+            checks.append(when)
+            return ""
+
+        return misfit
+
+    monkeypatch.setattr(tools, "misfit", checked("again"))
+    monkeypatch.setattr(engine, "misfit", checked("before"))
+    with openai_peer(Answer(tool_calls=(("shout", {"text": "x"}),)), DONE) as peer:
+        run(peer, make_spec(tools=("shout",)), make_tool(needs_approval=True))
+
+    assert checks == ["before"]
 
 
 def test_a_domain_error_is_passed_on() -> None:

@@ -250,6 +250,20 @@ def test_agents_answer_by_name(front: Front, operator: User, agent: Agent) -> No
     assert failing.told() == (500, {"result": "ERR", "message": "The provider is away."})
 
 
+def test_by_name_a_run_that_waits_for_a_person_has_not_failed(
+    front: Front, operator: User, agent: Agent
+) -> None:
+    asking = Asking(front, operator, "/agents/Reckoner", {"message": "Say hello."})
+    task = begun()
+    Run(task)
+    change(task, status="review")
+    relay()
+
+    follow = f"The run waits for a person. Follow it at /api/v1/tasks/{task.pk}."
+    told = {"result": "ERR", "message": follow, "taskId": str(task.pk)}
+    assert asking.told() == (409, told)
+
+
 @pytest.mark.parametrize("path", ["/api/v1/agents/{}/stream", "/agents/Reckoner/stream"])
 def test_a_stream_tells_all_of_the_run(
     front: Front, operator: User, agent: Agent, path: str

@@ -25,6 +25,7 @@ from tests.accounts.factories import make_user
 from tests.agents.factories import (
     PERSON,
     change_override,
+    drop_override,
     make_override,
 )
 from tests.approvals.factories import approve
@@ -182,12 +183,35 @@ def test_one_that_is_disabled_while_it_works_puts_both_off(
         executions, "record_tool_call", lambda: change_override(override, enabled=False), 2
     ):
         waiting = finish(factories.claim_one(task))
+    put_off = waiting.available_at - clock.now()
+    (held,) = explain_task(task=waiting, now=clock.now()).reasons
     change_override(AgentOverride.objects.get(), enabled=True)
-    done = go_on(task, after=timedelta(minutes=2))
+    (free,) = explain_task(task=waiting, now=clock.now()).reasons
+    done = go_on(task)
 
     assert (waiting.status, waiting.error_kind) == (TaskStatus.ASSIGNED, "agent_disabled")
-    assert waiting.available_at > clock.now() + timedelta(seconds=30)
+    assert put_off > timedelta(seconds=30)
+    assert (held.code, held.kind, held.id) == ("agent_disabled", "override", override.pk)
+    assert held.message.startswith("Agent Helper is disabled by an override.")
+    assert (free.code, free.id) == ("waiting_for_retry", waiting.resumes_execution_id)
     assert done.status == TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize("name", ["Helper", "Other"])
+def test_who_lets_an_agent_work_again_wakes_what_calls_it(
+    task: Task, organization: Organization, name: str
+) -> None:
+    override = make_override(organization, "Helper", max_tokens=9)
+    make_override(organization, "Other", enabled=False)
+    with at_write(
+        executions, "record_tool_call", lambda: change_override(override, enabled=False), 2
+    ):
+        waiting = finish(factories.claim_one(task))
+
+    drop_override(AgentOverride.objects.get(agent_name=name))
+    task.refresh_from_db()
+
+    assert (task.available_at < waiting.available_at) == (name == "Helper")
 
 
 @pytest.mark.parametrize("way", ["disabled", "stopped", "deleted", "deleted before"])

@@ -1,0 +1,21 @@
+"""Who else asked for what an agent does."""
+
+import django.contrib.postgres.fields
+from django.db import migrations, models
+from django.db.models.expressions import RawSQL
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("approvals", "0002_who_asked"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="approval",
+            name="author_ids",
+            field=django.contrib.postgres.fields.ArrayField(
+                models.UUIDField(), blank=True, db_default=RawSQL("'{}'::uuid[]", []), default=list
+            ),
+        ),
+    ]
