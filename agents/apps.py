@@ -24,12 +24,14 @@ class AgentsConfig(AppConfig):
         from accounts.operations import grants  # noqa: PLC0415 - models must be loaded first
         from agents import selectors  # noqa: PLC0415 - the same
         from agents.operations import catalogue, llm_settings  # noqa: PLC0415 - the same
+        from cost.operations import budgets  # noqa: PLC0415 - the same
         from cost.selectors import reports  # noqa: PLC0415 - the same
         from limits.operations import rules  # noqa: PLC0415 - the same
         from tools.operations import policies  # noqa: PLC0415 - the same
 
         grants.OBJECTS["agent_id"] = selectors.has_agent
         policies.AGENTS.append(selectors.find_agents)
+        budgets.THERE["agent"] = selectors.has_agent
         rules.THERE["agent"] = lambda organization_id, name: selectors.has_agent(
             organization_id, UUID(name)
         )

@@ -221,6 +221,7 @@ SPECTACULAR_SETTINGS = {
         "BreakerState": "breakers.choices.BreakerState",
         "LimitScope": "limits.choices.LimitScope",
         "BudgetScope": "cost.choices.BudgetScope",
+        "BudgetSource": "cost.choices.BudgetSource",
         "BudgetPeriod": "cost.choices.BudgetPeriod",
         "ApprovalStatus": "approvals.choices.ApprovalStatus",
         "ApprovalDecision": "approvals.choices.Decision",

@@ -179,7 +179,8 @@ class SchemaReader:
         for key in _MANY:
             if isinstance(branches := schema.get(key), list) and branches:
                 node[key] = [total.add(self.read(each, **inside)) for each in branches]
-        node = _as_2020(node, is_nullable=schema.get("nullable") is True)
+        if not self._is_exact:
+            node = _as_2020(node, is_nullable=schema.get("nullable") is True)
         return total.piece(well_formed(node))
 
     def _is_out_of_reach(self, key: str, value: Any) -> bool:

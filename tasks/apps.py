@@ -33,6 +33,7 @@ class TasksConfig(AppConfig):
         agent_forks.BEGIN.append(forks.begin)
         replays.BEGIN.append(forks.begin_replay)
         budgets.RAISED.append(sweeps.wake_unpaid)
+        budgets.THERE["task"] = tasks.has_task
         overrides.ENABLED.append(sweeps.wake_disabled)
         rules.RAISED.append(sweeps.wake_limited)
         standings.RUNNING.append(leased.count_leased)

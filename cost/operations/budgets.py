@@ -20,6 +20,8 @@ from kernel.errors import Invalid
 # Called with organization and now, in the transaction that raises, softens or removes a budget, or
 # sets a price; the apps whose work waits for money append themselves in `AppConfig.ready`.
 RAISED: Final[list[Callable[[UUID, datetime], None]]] = []
+# Whether an organization has the subject of a budget of this scope; filled by the apps that know.
+THERE: Final[dict[str, Callable[[UUID, UUID], bool]]] = {}
 
 
 @transaction.atomic
@@ -82,11 +84,11 @@ def create_budget(
 ) -> Budget:
     """Make a budget; without `subject_id` for each agent, task or run for itself.
 
-    Raises BudgetExists, and Invalid for an organization's budget with a subject, or a run's that
-    begins anew.
+    Raises BudgetExists, and Invalid for an organization's budget with a subject, for an agent or a
+    task that is not there, or a run's that begins anew.
     """
-    if scope == BudgetScope.ORGANIZATION and subject_id is not None:
-        raise Invalid.field("subject_id", "A budget of the organization has no subject.")
+    if subject_id is not None:
+        _check_subject(organization_id, scope, subject_id)
     if scope == BudgetScope.RUN and period != BudgetPeriod.TOTAL:
         raise Invalid.field("period", "The budget of a run never begins anew: send total.")
     values = {
@@ -199,6 +201,13 @@ def _lock(organization_id: UUID, budget_id: UUID) -> Budget:
     if budget is None:
         raise BudgetNotFound
     return budget
+
+
+def _check_subject(organization_id: UUID, scope: str, subject_id: UUID) -> None:
+    if scope == BudgetScope.ORGANIZATION:
+        raise Invalid.field("subject_id", "A budget of the organization has no subject.")
+    if scope in THERE and not THERE[scope](organization_id, subject_id):
+        raise Invalid.field("subject_id", f"There is no such {scope} here. Send the id of one.")
 
 
 def _lock_active(organization_id: UUID) -> Budget | None:

@@ -33,6 +33,11 @@ def get_task(*, organization_id: UUID, task_id: UUID) -> Task:
     return task
 
 
+def has_task(organization_id: UUID, task_id: UUID) -> bool:
+    """Whether the organization has it; a hook of `cost.operations.budgets`."""
+    return Task.objects.filter(organization_id=organization_id, pk=task_id).exists()
+
+
 def title_of(organization_id: UUID, task_id: UUID) -> str | None:
     """What the organization's task is called, if it has it; a hook of
     `approvals.operations.requests`."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
-from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -104,7 +103,8 @@ def add_rows(task: Task, count: int) -> None:
         make_project(task.organization)
         make_breaker(task.organization, name=f"host:{count}.{number}")
         make_limit(task.organization, name=f"key-{count}.{number}", max_concurrent=1)
-        make_budget(task.organization, scope="agent", subject_id=uuid4())
+        idle = make_agent(task.organization, started=False)
+        make_budget(task.organization, scope="agent", subject_id=idle.pk)
         make_price(task.organization, model=f"model-{count}.{number}")
         make_override(task.organization)
         make_tool(make_source(task.organization, name=f"source{count}-{number}"))

@@ -210,7 +210,7 @@ def limit_agent(organization: Organization, usd: str, now: datetime = NOW) -> Bu
 def test_an_agents_daily_limit_is_a_hard_budget_that_follows_it(
     organization: Organization, woken: Woken
 ) -> None:
-    make_budget(organization, scope="agent", subject_id=AGENT_ID, period="day")
+    make_budget(organization, scope="agent", period="day")
     none = limit_agent(organization, "0")
     made = limit_agent(organization, "1.5")
     again = limit_agent(organization, "1.5")

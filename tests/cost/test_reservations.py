@@ -15,6 +15,7 @@ from cost.models import BudgetWindow, Reservation, UsageRecord
 from cost.operations import budgets, unanswered, windows
 from events.models import OutboxEvent
 from kernel.actors import SYSTEM
+from tests.agents.factories import make_agent
 from tests.cost.factories import NOW, Call, Usage, make_budget, make_price, record, window
 
 COST = Decimal("0.0035")
@@ -107,11 +108,11 @@ def test_a_soft_budget_refuses_nothing(organization: Organization) -> None:
 
 
 def test_each_scope_counts_its_own(organization: Organization) -> None:
-    agent_id, task_id, execution_id = uuid4(), uuid4(), uuid4()
+    agent_id, task_id, execution_id = make_agent(organization).pk, uuid4(), uuid4()
     make_budget(organization, scope="agent", subject_id=agent_id, period="day")
     make_budget(organization, scope="task", period="total")
     make_budget(organization, scope="run", period="total")
-    make_budget(organization, scope="agent", subject_id=uuid4())
+    make_budget(organization, scope="agent", subject_id=make_agent(organization).pk)
     call = Call(organization.pk, execution_id, agent_id=agent_id, task_id=task_id)
 
     call.reserve()

@@ -200,7 +200,7 @@ def test_the_reports_are_the_organizations_own(
 
 
 def test_a_budget_lives(api: Api, admin: User, organization: Organization) -> None:
-    client, agent_id, now = api(admin), uuid4(), clock.now()
+    client, agent_id, now = api(admin), make_agent(organization).pk, clock.now()
     made = client.post(BUDGETS, LIMIT | {"subject_id": str(agent_id), "is_hard": True})
     record(organization, agent_id=agent_id, now=now, model="gpt-4o-mini")
     Call(organization.pk, agent_id=agent_id, now=now).reserve()
@@ -243,6 +243,8 @@ def test_a_budget_of_each_has_no_sums_of_its_own(api: Api, admin: User) -> None:
         (LIMIT | {"period": "week"}, 422),
         (LIMIT | {"limit_usd": -1}, 422),
         (LIMIT | {"subject_id": "x"}, 422),
+        (LIMIT | {"subject_id": str(uuid4())}, 422),
+        (LIMIT | {"scope": "task", "subject_id": str(uuid4())}, 422),
         (LIMIT | {"colour": "red"}, 422),
         (LIMIT | {"scope": "organization", "subject_id": str(uuid4())}, 422),
         (LIMIT | {"scope": "run"}, 422),

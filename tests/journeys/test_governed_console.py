@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.journeys import hubs, programs
 from tests.journeys.governed import APPROVER, Scene, governed
-from tests.journeys.test_console import FLAGS, MILLISECONDS, Visit
+from tests.journeys.test_console import FLAGS, MILLISECONDS, PHONE, Visit
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,16 @@ def test_what_waits_is_approved_in_the_inbox_and_paid_from_the_budget(
     expect(row).to_contain_text('text: "Order 7 sails."')
     expect(row.get_by_role("link", name="May order 7 sail?")).to_be_visible()
     visit.picture("approvals")
-    row.get_by_role("link", name="execute_tool:weather:note").click()
-    page.locator("#main").get_by_role("link").filter(has_text="Approve").click()
+    row.get_by_role("link", name="May order 7 sail?").click()
+    expect(page.locator("#why")).to_contain_text("Somebody has to approve or reject")
+    page.set_viewport_size({"width": PHONE, "height": 844})
+    page.get_by_role("link", name="Open the approval").click()
+    page.locator("#vote").get_by_role("button", name="Approve").click()
     dialog = page.locator("#dialog")
     expect(dialog).to_contain_text("Yours is the last vote that it needs")
     dialog.get_by_role("button", name="Approve").click()
     expect(page.locator(".hub-status").first).to_have_text("Approved")
+    page.set_viewport_size({"width": 1400, "height": 900})
 
     visit.open(f"tasks/task/{task_id}/change/")
     expect(page.locator("#result")).to_contain_text("Order 7 sails in clear weather.")

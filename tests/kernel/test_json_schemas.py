@@ -213,6 +213,8 @@ def test_an_answers_schema_asks_for_the_same() -> None:
         ({"const": float("nan")}, "cannot be kept"),
         ({"properties": {"a\x00": {}}}, "cannot be kept"),
         ({"properties": []}, "wrong at `properties`"),
+        ({"minimum": 1, "exclusiveMinimum": True}, "wrong at `exclusiveMinimum`"),
+        ({"maximum": 2**64}, "beyond 64 bits"),
         ({"anyOf": []}, "wrong at `anyOf`"),
     ],
 )
