@@ -17,9 +17,7 @@ from tools.operations.builtins import BUILTINS
 
 _numbers = count(1)
 SOMEBODY = UUID("0198a1b2-0000-7000-8000-000000000001")
-PERSON = Actor(
-    type="user", id="018f0000-0000-7000-8000-000000000001", label="person@example.com"
-)
+PERSON = Actor(type="user", id="018f0000-0000-7000-8000-000000000001", label="person@example.com")
 
 
 def make_agent(organization: Organization, *, started: bool = True, **values: Any) -> Agent:
