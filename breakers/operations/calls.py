@@ -16,6 +16,7 @@ from breakers.clients import states
 from breakers.clients.states import Answer, NoRedis
 from breakers.errors import BreakerOpen
 from breakers.models import CircuitBreaker
+from breakers.operations import switches
 from events import operations as events
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,8 @@ def _announce(permit: Permit, before: BreakerState, after: BreakerState, now: da
         data={"name": permit.name, "from": before, "to": after},
         now=now,
     )
+    if after == BreakerState.CLOSED:
+        switches.let_through(permit.organization_id, permit.name, now)
 
 
 def _permit(organization_id: UUID, name: str, now: datetime, *, find: Find) -> Permit:

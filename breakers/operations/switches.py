@@ -67,7 +67,7 @@ def force(
             _record(breaker, "breaker.force_open", actor, now, {})
         else:
             _record(breaker, "breaker.force_close", actor, now, {})
-            _let_through(breaker, now)
+            let_through(breaker.organization_id, breaker.name, now)
     _teach_after_commit(breaker, now)
     return breaker
 
@@ -81,7 +81,7 @@ def reset(*, organization_id: UUID, name: str, actor: Actor, now: datetime) -> C
     breaker.reset_revision = breaker.revision + 1
     _save(breaker, ["forced", "reset_revision"], now)
     _record(breaker, "breaker.reset", actor, now, {"was_forced": was})
-    _let_through(breaker, now)
+    let_through(breaker.organization_id, breaker.name, now)
     _teach_after_commit(breaker, now)
     return breaker
 
@@ -100,9 +100,10 @@ def _save(breaker: CircuitBreaker, fields: list[str], now: datetime) -> None:
     breaker.save(update_fields=[*fields, "revision", "updated_at"])
 
 
-def _let_through(breaker: CircuitBreaker, now: datetime) -> None:
+def let_through(organization_id: UUID, name: str, now: datetime) -> None:
+    """Wake what waits for it, in the caller's transaction."""
     for hook in LET_THROUGH:
-        hook(breaker.organization_id, breaker.name, now)
+        hook(organization_id, name, now)
 
 
 def _teach_after_commit(breaker: CircuitBreaker, now: datetime) -> None:

@@ -6,12 +6,14 @@ from typing import Final
 
 from agents.choices import StepKind, StepStatus
 from agents.models import AgentExecution, ExecutionStep
-from agents.runtime.spec import HELD, RunFailure
+from agents.runtime.spec import HELD, FailureKind, RunFailure
 from tasks.models import Task
 
 FIRST_SECONDS: Final = 2.0
 MOST_DOUBLINGS: Final = 8
-LONGEST_SECONDS: Final = 300.0
+LONGEST_SECONDS: Final = 120.0
+# What others use up for the moment: nobody wakes who waits for it.
+LONGEST_BY_KIND: Final = {FailureKind.RATE_LIMIT: 30.0, FailureKind.BUDGET_EXHAUSTED: 30.0}
 SPREAD_SECONDS: Final = 5.0
 
 
@@ -19,7 +21,7 @@ def put_off(
     *, task: Task, failure: RunFailure, execution: AgentExecution, now: datetime
 ) -> datetime:
     """When the task goes on: after what `failure` asks for, or more if it was put off before and
-    came no further, doubling from 2 s up to 5 min; counted in `postponed_count`.
+    came no further, doubling from 2 s up to 2 min, or 30 s; counted in `postponed_count`.
 
     Each time writes an attempt and an execution, so that a wait of seconds must not go on for days.
     What would be beyond the deadline is as short as it was asked for.
@@ -28,7 +30,8 @@ def put_off(
     task.postponed_count = task.postponed_count + 1 if is_stuck else 0
     asked = failure.retry_after_seconds or 0
     doubled = FIRST_SECONDS * 2 ** min(task.postponed_count, MOST_DOUBLINGS)
-    longer = max(asked, min(doubled, LONGEST_SECONDS)) if is_stuck else asked
+    longest = LONGEST_BY_KIND.get(failure.kind, LONGEST_SECONDS)
+    longer = max(asked, min(doubled, longest)) if is_stuck else asked
     # Spread, so that not all that waited for one provider try it in the same moment.
     spread = random.random() * SPREAD_SECONDS  # noqa: S311 - spreads load, hides nothing
     at = now + timedelta(seconds=longer + spread)

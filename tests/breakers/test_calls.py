@@ -90,6 +90,20 @@ def test_half_open_lets_few_through_and_closes(organization: Organization) -> No
     assert moves == ["open", "closed"]
 
 
+def test_the_call_that_closes_it_wakes_who_waits(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[tuple[object, ...]] = []
+    monkeypatch.setattr(switches, "LET_THROUGH", [lambda *told: woken.append(told)])
+    make_breaker(organization, now=NOW, failure_threshold=1, success_threshold=1)
+
+    call(organization, Outcome.FAILURE, now=NOW)
+    call(organization, now=at(60))
+    call(organization, now=at(61))
+
+    assert woken == [(organization.pk, NAME, at(60))]
+
+
 def test_a_trial_that_fails_opens_it_again(organization: Organization) -> None:
     make_breaker(organization, now=NOW, failure_threshold=1)
     call(organization, Outcome.FAILURE, now=NOW)

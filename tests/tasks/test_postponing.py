@@ -56,20 +56,28 @@ def add_turn(execution: AgentExecution) -> None:
     executions.record_turn(execution=execution, ordinal=1, turn=turn, now=NOW)
 
 
-def put_off(task: Task, times: int, *, now: datetime = NOW) -> tuple[list[float], datetime]:
+def put_off(
+    task: Task, times: int, *, now: datetime = NOW, failure: RunFailure = BUSY
+) -> tuple[list[float], datetime]:
     """The waits in seconds, each begun when the one before was over."""
     waits: list[float] = []
     for _ in range(times):
-        after = settle(claim_one(task, now=now), now=now)
+        after = settle(claim_one(task, now=now), now=now, failure=failure)
         waits.append((after.available_at - now).total_seconds())
         now = after.available_at
     return waits, now
 
 
-def test_each_wait_is_longer_up_to_some_minutes(task: Task) -> None:
-    waits, _ = put_off(task, 11)
+def test_each_wait_is_longer_up_to_two_minutes(task: Task) -> None:
+    waits, _ = put_off(task, 9)
 
-    assert waits == [1, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert waits == [1, 4, 8, 16, 32, 64, 120, 120, 120]
+
+
+def test_what_others_use_up_for_the_moment_is_asked_for_sooner(task: Task) -> None:
+    waits, _ = put_off(task, 7, failure=failures.rate_limit("Used up.", seconds=1, rule_id=task.pk))
+
+    assert waits == [1, 4, 8, 16, 30, 30, 30]
 
 
 def test_who_is_asked_to_wait_longer_does(task: Task) -> None:
