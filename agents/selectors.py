@@ -98,10 +98,14 @@ def list_executions(*, organization_id: UUID) -> QuerySet[AgentExecution]:
     )
 
 
-def get_execution(*, organization_id: UUID, execution_id: UUID) -> AgentExecution:
-    """One execution with its steps in order; raises ExecutionNotFound."""
-    steps = Prefetch("steps", ExecutionStep.objects.order_by("ordinal", "pk"))
-    rows = list_executions(organization_id=organization_id).prefetch_related(steps)
+def get_execution(
+    *, organization_id: UUID, execution_id: UUID, with_steps: bool = True
+) -> AgentExecution:
+    """One execution, with its steps in order or without; raises ExecutionNotFound."""
+    rows = list_executions(organization_id=organization_id)
+    if with_steps:
+        steps = Prefetch("steps", ExecutionStep.objects.order_by("ordinal", "pk"))
+        rows = rows.prefetch_related(steps)
     found = rows.filter(pk=execution_id).first()
     if found is None:
         raise ExecutionNotFound

@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from ipaddress import ip_address
+from socket import inet_aton, inet_ntoa
 from typing import Final
 
 from django.db.models import TextChoices
@@ -54,7 +55,10 @@ def breaker_of_host(host: str) -> str:
     """The breaker's name before calls of a host, at whatever port; empty if no name fits it."""
     plain = host.lower().rstrip(".")
     with suppress(ValueError):
-        plain = str(ip_address(plain.strip("[]")))
+        address = ip_address(plain.strip("[]"))
+        plain = str(getattr(address, "ipv4_mapped", None) or address)
+    with suppress(OSError):
+        plain = inet_ntoa(inet_aton(plain))  # 127.1, 0x7f.1 and 2130706433 are one
     is_named = ":" not in plain or plain.count(":") > 1  # one is that of a port
     name = f"{HOST}{plain}"
     return name if plain and is_named and re.fullmatch(NAME, name) else ""

@@ -259,6 +259,22 @@ def clean(value: Any, *, depth: int = 0) -> Any:
     return str(value)
 
 
+def is_clean(value: Any) -> bool:
+    """Whether `clean` would leave the texts in `value` as they are, and no number is none."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and _UNSAFE.search(each):
+            return False
+        if isinstance(each, float) and not isfinite(each):
+            return False
+        if isinstance(each, Mapping):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return True
+
+
 def _is_beyond(value: Any) -> bool:
     """Whether it is a number that those who read JSON do not agree on."""
     return _is_number(value) and not -(2**63) <= value < 2**63

@@ -98,6 +98,8 @@ class Loop:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._ending = True
         if self._beating is not None:
+            self._beating.cancel()
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
             faulthandler.cancel_dump_traceback_later()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)

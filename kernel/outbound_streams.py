@@ -11,6 +11,8 @@ import httpx2
 from kernel import outbound
 from kernel.outbound import OutboundPolicy
 
+# Lists and objects of one answer, counted as brackets: each costs its reader a microsecond.
+MOST_OPENED: Final = 100_000
 _IDENTITY: Final = "identity"
 
 
@@ -23,8 +25,8 @@ def stream_client(
 ) -> httpx2.AsyncClient:
     """A guarded client for one origin: its connections are kept and used again.
 
-    Each answer is at most `max_bytes` long, or reading it raises AnswerTooLong; the timeout is for
-    each wait. Proxies of the environment are ignored.
+    Each answer is at most `max_bytes` long and opens at most MOST_OPENED brackets, or reading it
+    raises AnswerTooLong; the timeout is for each wait. Proxies of the environment are ignored.
     """
     return httpx2.AsyncClient(
         transport=GuardedStreams(policy, max_bytes=max_bytes),
@@ -72,11 +74,14 @@ class _Bounded(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if not self._is_plain:  # a few compressed bytes can hide gigabytes
             raise AnswerTooLong("The answer is compressed although nobody asked.")
-        size = 0
+        size = opened = 0
         async for chunk in self._stream:
             size += len(chunk)
             if size > self._max_bytes:
                 raise AnswerTooLong(f"The answer is longer than {self._max_bytes} bytes.")
+            opened += chunk.count(b"[") + chunk.count(b"{")
+            if opened > MOST_OPENED:
+                raise AnswerTooLong(f"The answer has more than {MOST_OPENED} lists and objects.")
             yield chunk
 
     async def aclose(self) -> None:

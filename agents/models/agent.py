@@ -98,6 +98,8 @@ class AgentVersion(TenantRow):
         models.CharField(max_length=161), default=list, db_default=[], blank=True
     )
     created_by = models.CharField(max_length=255, blank=True)
+    # The person, who asks for what the agent does by it; whoever calls with a key is its owner.
+    author_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -17,6 +17,7 @@ from agents.errors import AgentDisabled
 from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import effective, executions, registry, resumption
 from agents.operations.executions import Ending, Opening
+from agents.operations.places import Places
 from agents.runtime.failures import RunStopped
 from agents.runtime.model_turns import JournalBroke
 from agents.runtime.spec import HELD, FailureKind, RunFailure, RunResult, ToolContext
@@ -40,7 +41,7 @@ TOO_MANY: Final = (
 GONE: Final = "The agent was deleted. Go on without it."
 STOPPED: Final = "The agent {} is stopped. Go on without it."
 _COUNT_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_places: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, asyncio.Semaphore]]] = (
+_places: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Places]]] = (
     WeakKeyDictionary()
 )
 
@@ -75,7 +76,7 @@ class AgentCalls:
         depth = self._execution.depth + 1
         if depth > MOST_DEPTH:
             raise ToolFailed(TOO_DEEP)
-        async with _place(depth):
+        async with _places_at(depth).taken(self._execution.task_id):
             return await self._make(call)
 
     async def _make(self, call: AgentCall) -> str:
@@ -175,15 +176,15 @@ def _callable(caller: AgentExecution, agent_id: UUID) -> Agent:
     return agent
 
 
-def _place(depth: int) -> asyncio.Semaphore:
-    """The process's places for called agents that stand so deep, at least one.
+def _places_at(depth: int) -> Places:
+    """The process's places for called agents that stand so deep, at least one; tasks take turns.
 
     Each depth has its own, half as many as the one above and in all no more than there are for
     tasks. So whoever holds one waits only for a deeper one, and the deepest call nobody.
     """
     places = _places.setdefault(asyncio.get_running_loop(), {})
     if depth not in places:
-        places[depth] = asyncio.Semaphore(max(1, settings.HUB_WORKER_RUNS >> depth))
+        places[depth] = Places(max(1, settings.HUB_WORKER_RUNS >> depth))
     return places[depth]
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from django.db import transaction
+from django.db.models import Q
 
-from agents.models import AgentExecution, ExecutionStep
+from agents.models import AgentExecution, AgentOverride, ExecutionStep
 from agents.operations import executions
 from agents.runtime import failures
 from agents.runtime.journal import GRANTED, ToolCall, Verdict
@@ -16,6 +17,7 @@ from approvals import selectors
 from approvals.choices import ApprovalStatus
 from approvals.models import Approval
 from approvals.operations import requests, uses
+from kernel import ids
 from kernel.actors import Actor
 
 ACTION: Final = "execute_tool:{}"
@@ -105,7 +107,7 @@ def _open(question: Question, action: str, binding: str, now: datetime) -> Appro
         binding=binding,
         requested_by=Actor(type="agent", id=agent_id, label=execution.agent_name),
         requester_user_id=execution.user_id,
-        author_ids=execution.author_ids,
+        author_ids=_askers_of(execution),
         rule_id=question.rule_id,
         agent_id=execution.agent_id,
         task_id=execution.task_id,
@@ -113,6 +115,27 @@ def _open(question: Question, action: str, binding: str, now: datetime) -> Appro
         call_id=_call_id(question),
         now=now,
     )
+
+
+def _askers_of(execution: AgentExecution) -> list[UUID]:
+    """Who asked with the one who asked first: also whoever wrote the version or the override that
+    the run goes by after the task was made, and those of the runs that called it."""
+    askers = list(execution.author_ids)
+    asked_at = ids.made_at(execution.task_id) if execution.task_id else execution.created_at
+    run: AgentExecution | None = execution
+    while run is not None:
+        if run.version.author_id and run.version.created_at > asked_at:
+            askers.append(run.version.author_id)
+        # One that was taken back since the run began is still what the run goes by.
+        overrides = AgentOverride.objects.filter(
+            Q(deleted_at=None) | Q(deleted_at__gte=run.created_at),
+            organization_id=run.organization_id,
+            agent_name=run.agent_name,
+            updated_at__gt=asked_at,
+        )
+        askers += overrides.order_by("pk").values_list("updated_by", flat=True)
+        run = run.parent
+    return [each for each in dict.fromkeys(askers) if each != execution.user_id]
 
 
 def _call_id(question: Question) -> str:

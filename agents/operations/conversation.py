@@ -15,19 +15,21 @@ TURNS: Final = 10  # messages come in pairs, so 20 of them (contract 004 C4)
 def history_of(execution: AgentExecution) -> tuple[Message, ...]:
     """The last runs that succeeded before this one, as prompts and answers, the oldest first.
 
-    Of the same person with the same agent. Tool calls are left out with their results. A fork is
-    told what the run was told that it goes on from, and belongs to no conversation itself.
+    Of the same person with the same agent, and not what others wrote into. Tool calls are left out
+    with their results. A fork belongs to no conversation, and is told what the run was told that
+    it goes on from, if that was the same person's.
     """
     run: AgentExecution | None = execution
     while run is not None and run.conversation_id is None:
         run = run.resumed_from
-    if run is None:
+    if run is None or run.user_id != execution.user_id:
         return ()
     before = AgentExecution.objects.filter(
         organization_id=run.organization_id,
         conversation_id=run.conversation_id,
         agent_id=run.agent_id,
         user_id=run.user_id,
+        author_ids__contained_by=[] if run.user_id is None else [run.user_id],
         status=ExecutionStatus.SUCCESS,
         attempt_id__isnull=False,
         created_at__lt=run.created_at,

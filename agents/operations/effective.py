@@ -68,6 +68,12 @@ def configuration_of(*, version: AgentVersion, agent_name: str) -> Configuration
     return _overridden(version, override)
 
 
+def tools_of(*, version: AgentVersion, agent_name: str) -> tuple[str, ...]:
+    """The names of the tools alone, also of an agent that is disabled."""
+    override = _find(version.organization_id, agent_name)
+    return version.usable_tools if override is None else _tools(version, override)
+
+
 def forget(*, organization_id: UUID) -> None:
     """Have every process read the organization's overrides anew once this transaction commits."""
     transaction.on_commit(partial(stamps.renew, organization_id=organization_id))

@@ -66,7 +66,9 @@ def fork_execution(
     made anew. Raises ExecutionNotFound, ExecutionIsRunning, or Invalid for the step, the version or
     an agent that is gone.
     """
-    origin = selectors.get_execution(organization_id=organization_id, execution_id=execution_id)
+    origin = selectors.get_execution(
+        organization_id=organization_id, execution_id=execution_id, with_steps=False
+    )
     if origin.status == ExecutionStatus.RUNNING:
         raise ExecutionIsRunning
     steps = _steps_up_to(origin, fork.step)
@@ -138,6 +140,7 @@ def _copy(
         agent_name=origin.agent_name,
         task_id=task_id,
         user_id=beginning.user_id,
+        author_ids=[each for each in (origin.user_id, *origin.author_ids) if each is not None],
         resumed_from=origin,
         status=ExecutionStatus.CANCELLED,
         input=origin.input,

@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from agents.errors import AgentDisabled
+from django.db import transaction
+
+from agents.errors import AgentDisabled, RunWithoutLease
 from agents.models import AgentExecution, AgentVersion
-from agents.operations import effective
+from agents.operations import effective, executions
 from agents.runtime import failures
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ModelCall
@@ -227,7 +229,7 @@ class RunGate:
         return replace(passed, permit=permit)
 
     def _reserve(self, call: ModelCall, ordinal: int, now: datetime) -> None:
-        reservations.reserve(
+        is_held = reservations.reserve(
             organization_id=self._execution.organization_id,
             agent_id=self._execution.agent_id,
             task_id=self._execution.task_id,
@@ -240,6 +242,22 @@ class RunGate:
             output_tokens=call.output_tokens,
             now=now,
         )
+        if is_held:
+            self._check_open(ordinal)
+
+    def _check_open(self, ordinal: int) -> None:
+        """Raises RunWithoutLease if the run was closed before anything was held for it: whoever
+        closed it saw nothing to settle. Who closes it from here on does."""
+        try:
+            with transaction.atomic():
+                executions.lock_running(self._execution)
+        except RunWithoutLease:
+            reservations.release(
+                organization_id=self._execution.organization_id,
+                execution_id=self._execution.pk,
+                ordinal=ordinal,
+            )
+            raise
 
     async def _leave(self, outcome: Outcome, held: _Held, *, tokens: int | None = None) -> None:
         passed, self._passed, self._asked = self._passed, None, None

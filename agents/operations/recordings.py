@@ -27,6 +27,7 @@ from agents.runtime.spec import (
 )
 from agents.runtime.tool_calls import NO_TOOL
 from agents.runtime.tools import MISFIT, WHOLE_LIMIT_BYTES, Tool, ToolFailed, misfit
+from kernel import loop
 
 # Why the loop itself ends a run: a run that goes on from there is another one.
 GUARDED: Final = frozenset(
@@ -50,7 +51,8 @@ RAN_OUT: Final = (
 class Recording:
     """A run that is over, with those that it went on from.
 
-    `answers` are the model's in order, `calls` all calls by their id, an outcome before none.
+    `answers` are the model's in order, `calls` all calls by their id, an outcome before none;
+    their results are read when they are answered.
     `is_live`: tools are called again; agents, which would ask a provider, never are.
     """
 
@@ -178,13 +180,18 @@ class Recording:
         step = self.calls[context.call_id]
         if step.status == StepStatus.FAILED:
             raise ToolFailed(step.error)
-        return step.result
+        return await loop.get().in_database(_result_of, step)
 
 
 def read(*, execution: AgentExecution) -> Recording:
     """What `execution`, a run of a replay, plays."""
     replay = selectors.get_replay(execution=execution)
-    steps = resumption.recorded_steps(execution=replay.origin)
+    steps = resumption.recorded_steps(execution=replay.origin, without=("message", "result"))
+    answers = [step for step in steps if step.kind == StepKind.MODEL_TURN]
+    wanted = ExecutionStep.objects.filter(pk__in=[step.pk for step in answers])
+    messages = dict(wanted.values_list("pk", "message"))
+    for step in answers:
+        step.message = messages[step.pk]
     calls: dict[str, ExecutionStep] = {}
     for step in steps:
         # One that was cut off was made again by a later attempt, under the same id.
@@ -197,9 +204,14 @@ def read(*, execution: AgentExecution) -> Recording:
         asked_by=execution.user_id,
         asked_with=execution.author_ids,
         is_live=replay.tools == ReplayTools.LIVE,
-        answers=tuple(step for step in steps if step.kind == StepKind.MODEL_TURN),
+        answers=tuple(answers),
         calls=calls,
     )
+
+
+def _result_of(step: ExecutionStep) -> Any:
+    # Not kept in `step`, which lives as long as the replay.
+    return ExecutionStep.objects.values_list("result", flat=True).get(pk=step.pk)
 
 
 def _is_agent(tool: Tool) -> bool:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from accounts.selectors import people
 from agents import selectors
 from agents.choices import AGENT_TOOL, AgentStatus, AgentType
 from agents.errors import (
@@ -173,6 +174,7 @@ def add_version(
         agent=agent,
         number=last + 1,
         created_by=actor.label,
+        author_id=people.find_person(actor=actor),
         **configuration,
     )
     agent.save(update_fields=["current_version"])

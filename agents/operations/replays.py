@@ -33,6 +33,8 @@ SAY_NOTHING: Final = HELD | {
     FailureKind.RECORDING_ENDED,
     FailureKind.INTERNAL,
 }
+# What a step holds that may be large.
+CONTENT: Final = ("text", "arguments", "result", "error", "message", "skipped_models")
 NO_CALLS: Final = "The run called no tool that can be called again. Leave `tools` out."
 
 
@@ -74,7 +76,9 @@ def replay_execution(
     ExecutionIsRunning, NothingRecorded, or Invalid for the version, tools that were not called, or
     an agent that is gone.
     """
-    asked = selectors.get_execution(organization_id=organization_id, execution_id=execution_id)
+    asked = selectors.get_execution(
+        organization_id=organization_id, execution_id=execution_id, with_steps=False
+    )
     origin = _origin_of(asked)
     version = _find_version(origin, replay.version)
     if asked.status == ExecutionStatus.RUNNING:
@@ -142,7 +146,8 @@ def _origin_of(asked: AgentExecution) -> AgentExecution:
 
 def _check(origin: AgentExecution, replay: Replay) -> None:
     # Copied steps are the beginning of a run, not one.
-    steps = [] if origin.error_kind == FORKED else resumption.recorded_steps(execution=origin)
+    is_fork = origin.error_kind == FORKED
+    steps = [] if is_fork else resumption.recorded_steps(execution=origin, without=CONTENT)
     if not any(step.kind == StepKind.MODEL_TURN for step in steps):
         raise NothingRecorded
     called = (step.tool for step in steps if step.kind == StepKind.TOOL_CALL)

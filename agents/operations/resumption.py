@@ -55,11 +55,13 @@ def read_past(*, execution: AgentExecution, may_repeat: Callable[[str], bool]) -
     )
 
 
-def recorded_steps(*, execution: AgentExecution) -> list[ExecutionStep]:
+def recorded_steps(
+    *, execution: AgentExecution, without: Collection[str] = ()
+) -> list[ExecutionStep]:
     """All steps of a run that is over, in order, after those of the runs that it went on from; also
-    the answer that was the reason why it failed."""
+    the answer that was the reason why it failed. Fields that may be large can be left out."""
     *before, last = _chain(execution)
-    written = _written([*before, last])
+    written = _written([*before, last], without)
     return [step for run in before for step in _usable(run, written[run.pk])] + written[last.pk]
 
 
@@ -139,9 +141,12 @@ def _chain(execution: AgentExecution) -> list[AgentExecution]:
     return chain if execution.status == ExecutionStatus.RUNNING else [*chain, execution]
 
 
-def _written(chain: Sequence[AgentExecution]) -> dict[UUID, list[ExecutionStep]]:
+def _written(
+    chain: Sequence[AgentExecution], without: Collection[str] = ()
+) -> dict[UUID, list[ExecutionStep]]:
     written: dict[UUID, list[ExecutionStep]] = {run.pk: [] for run in chain}
-    for step in ExecutionStep.objects.filter(execution__in=chain).order_by("ordinal", "pk"):
+    steps = ExecutionStep.objects.filter(execution__in=chain).defer(*without)
+    for step in steps.order_by("ordinal", "pk"):
         written[step.execution_id].append(step)
     return written
 
@@ -157,11 +162,10 @@ def _usable(run: AgentExecution, steps: list[ExecutionStep]) -> list[ExecutionSt
 
 def is_final_answer(step: ExecutionStep) -> bool:
     """Whether it is an answer of the model that asks for no call."""
+    if step.kind != StepKind.MODEL_TURN:
+        return False
     message: dict[str, Any] = step.message or {}
-    parts = message.get("parts", [])
-    return step.kind == StepKind.MODEL_TURN and not any(
-        part.get("part_kind") == "tool-call" for part in parts
-    )
+    return not any(part.get("part_kind") == "tool-call" for part in message.get("parts", []))
 
 
 def _is_call(step: ExecutionStep) -> bool:

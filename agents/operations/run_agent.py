@@ -78,7 +78,6 @@ class _Bounds:
 
 async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds) -> RunResult:
     meter = TokenMeter(execution.agent_name, bounds.meter)
-    below = _Bounds(meter=meter, is_inside=bounds.is_inside or run_tools.stays_inside(version))
 
     async def run_child(child: AgentExecution) -> RunResult:
         return await _run(child, child.version, below)
@@ -88,6 +87,7 @@ async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds
         found = await loop.get().in_database(
             _prepare, execution, version, ask, is_inside=bounds.is_inside
         )
+        below = _Bounds(meter=meter, is_inside=found.tools.is_inside)
     except SecretUnreadable as error:
         return _failed(
             RunFailure(
@@ -168,9 +168,15 @@ def _prepare(
         recording = recordings.read(execution=execution)
     configuration = effective.configuration_of(version=version, agent_name=execution.agent_name)
     models, keys = _models_of(execution, configuration, recording)
+    # What only plays its record calls nothing, and is measured by the version that it names.
+    is_played = recording is not None and not recording.is_live
+    newer = None if is_played else run_tools.newer_version(version)
     tools = run_tools.read_tools(
         version=version,
-        names=configuration.tools,
+        names=run_tools.still_allowed(
+            configuration.tools, newer=newer, agent_name=execution.agent_name
+        ),
+        newer=newer,
         user_id=recording.user_id if recording else execution.user_id,
         author_ids=recording.author_ids if recording else execution.author_ids,
         ask=ask,

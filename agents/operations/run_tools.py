@@ -11,7 +11,7 @@ import structlog
 from agents import selectors
 from agents.choices import AGENT_TOOL, AutonomyLevel
 from agents.models import Agent, AgentExecution, AgentVersion
-from agents.operations import catalogue
+from agents.operations import catalogue, effective, registry
 from agents.runtime.spec import ToolContext
 from agents.runtime.tools import Call, Tool, ToolFailed
 from tools.operations import toolset
@@ -44,12 +44,13 @@ INSIDE_RULE: Final = "block_external_api"
 @dataclass(frozen=True, slots=True)
 class RunTools:
     """Tools in the order in which the agent names them, by whose rule and of what definition calls
-    are approved, and why others are left out."""
+    are approved, why others are left out, and whether none may call other services."""
 
     tools: tuple[Tool, ...] = ()
     rules: Mapping[str, UUID | None] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    is_inside: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,6 +69,7 @@ def read_tools(
     *,
     version: AgentVersion,
     names: Iterable[str],
+    newer: AgentVersion | None = None,
     user_id: UUID | None = None,
     author_ids: Sequence[UUID] = (),
     ask: AskAgent | None = None,
@@ -75,10 +77,11 @@ def read_tools(
 ) -> RunTools:
     """Those of `names` that the agent can be offered now; the others are left out and logged.
 
-    `user_id` and `author_ids` are who asked for the run, `ask` how it calls other agents, and
-    `is_inside` that its caller may not call other services. One query, and one more each for roles
-    and for agents.
+    `newer` is the version that the agent has meanwhile, whose limits count too, `user_id` and
+    `author_ids` are who asked for the run, `ask` how it calls other agents, and `is_inside` that
+    its caller may not call other services. One query, and one more each for roles and for agents.
     """
+    versions = (version,) if newer is None else (version, newer)
     asked = list(dict.fromkeys(names))
     found = toolset.resolve(
         organization_id=version.organization_id,
@@ -92,15 +95,38 @@ def read_tools(
         log.warning("agents.tools.left_out", agent_id=str(version.agent_id), names=names)
     tools = {offered.name: _as_tool(offered) for offered in found.tools}
     tools |= _agents(version, asked, ask) if ask is not None else {}
-    is_inside = is_inside or stays_inside(version)
+    is_inside = is_inside or any(stays_inside(each) for each in versions)
     return RunTools(
         tools=tuple(
-            _governed(tools[name], version, is_inside=is_inside) for name in asked if name in tools
+            _governed_by(versions, tools[name], is_inside=is_inside)
+            for name in asked
+            if name in tools
         ),
         rules={offered.name: offered.approval_rule_id for offered in found.tools},
         definitions={offered.name: offered.definition for offered in found.tools},
         left_out=found.left_out,
+        is_inside=is_inside,
     )
+
+
+def newer_version(version: AgentVersion) -> AgentVersion | None:
+    """The one that the agent has now, if it is not `version`: what was withdrawn from the agent
+    since is not to be had by going back to a version from before."""
+    agents = Agent.objects.filter(organization_id=version.organization_id, pk=version.agent_id)
+    current_id = agents.values_list("current_version_id", flat=True).first()
+    if current_id is None or current_id == version.pk:
+        return None
+    return registry.load_versions([current_id])[current_id]
+
+
+def still_allowed(
+    names: Sequence[str], *, newer: AgentVersion | None, agent_name: str
+) -> tuple[str, ...]:
+    """Those of `names` that the agent has in its `newer` version, too."""
+    if newer is None:
+        return tuple(names)
+    now = effective.tools_of(version=newer, agent_name=agent_name)
+    return tuple(name for name in names if name in now)
 
 
 def may_repeat(*, execution: AgentExecution) -> Callable[[str], bool]:
@@ -109,9 +135,11 @@ def may_repeat(*, execution: AgentExecution) -> Callable[[str], bool]:
     def ask(name: str) -> bool:
         if name.startswith(AGENT_TOOL):
             return True
+        newer = newer_version(execution.version)
         found = read_tools(
             version=execution.version,
-            names=[name],
+            names=still_allowed([name], newer=newer, agent_name=execution.agent_name),
+            newer=newer,
             user_id=execution.user_id,
             author_ids=execution.author_ids,
         )
@@ -174,6 +202,13 @@ def _calling(remote: toolset.Call) -> Call:
         return await remote(context.organization_id, arguments)
 
     return call
+
+
+def _governed_by(versions: Iterable[AgentVersion], tool: Tool, *, is_inside: bool) -> Tool:
+    """`tool` as far as each of these versions lets the agent go."""
+    for version in versions:
+        tool = _governed(tool, version, is_inside=is_inside)
+    return tool
 
 
 def _governed(tool: Tool, version: AgentVersion, *, is_inside: bool) -> Tool:

@@ -14,6 +14,9 @@ from kernel.json_schemas import SchemaRefused
 # How often a model is told what is wrong with its answer before the run fails.
 CORRECTIONS: Final = 2
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+UNKEPT: Final = (
+    "$: it holds what cannot be kept: NUL, half of a surrogate pair or a number that is too large"
+)
 _FENCE: Final = "```"
 
 
@@ -43,10 +46,12 @@ class OutputCheck:
         if self._refusal:
             return f"No answer can fit the schema that was asked for: {self._refusal}."
         try:
-            value = json.loads(self.text(answer))
+            value = json.loads(self.text(answer), parse_constant=_refuse)
         except (ValueError, RecursionError):
             return "Your answer is not JSON. Answer again, with nothing but the JSON."
         fault = json_validation.fault_of(self._schema, value)
+        if not fault and not json_schemas.is_clean(value):
+            fault = UNKEPT
         if not fault:
             return ""
         return (
@@ -79,3 +84,8 @@ class OutputCheck:
     def size(self) -> int:
         """Bytes of the schema, with room for what is said around it."""
         return len(json.dumps(self._schema)) + 500 if self._schema is not None else 0
+
+
+def _refuse(constant: str) -> float:
+    """NaN and the infinities, which Python reads and JSON does not have."""
+    raise ValueError(constant)

@@ -64,7 +64,9 @@ class ExecutionViewSet(HubViewSet):
     def find_subject(self, subject_id: UUID) -> AgentExecution:
         """The execution of a detail route."""
         return selectors.get_execution(
-            organization_id=self.organization_id, execution_id=subject_id
+            organization_id=self.organization_id,
+            execution_id=subject_id,
+            with_steps=self.action == "retrieve",
         )
 
     def list(self, request: Request) -> Response:

@@ -51,15 +51,15 @@ CREATE FUNCTION cost_reserve_1(
   p_now timestamptz
 )
 RETURNS TABLE (is_complete boolean, lacks_only_run boolean, is_doubled boolean, needed_usd numeric,
-  budget_id uuid, scope text, limit_usd numeric, spent_usd numeric, reserved_usd numeric,
-  ends_at timestamptz) LANGUAGE plpgsql AS $$
+  is_counted boolean, budget_id uuid, scope text, limit_usd numeric, spent_usd numeric,
+  reserved_usd numeric, ends_at timestamptz) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
   -- Most calls are counted by nothing.
   IF NOT EXISTS (
     SELECT FROM cost_limits_1(p_organization_id, p_agent_id, p_task_id, p_execution_id, p_periods)
   ) THEN
-    RETURN QUERY SELECT true, true, false, p_list_usd, NULL::uuid, NULL::text, NULL::numeric,
+    RETURN QUERY SELECT true, true, false, p_list_usd, false, NULL::uuid, NULL::text, NULL::numeric,
       NULL::numeric, NULL::numeric, NULL::timestamptz;
     RETURN;
   END IF;
@@ -115,7 +115,7 @@ BEGIN
       AND NOT verdict.is_refused AND NOT verdict.is_doubled
   )
   SELECT verdict.expected = verdict.found, verdict.lacks_only_run, verdict.is_doubled, bound.usd,
-    held.budget_id, held.scope::text, held.limit_usd, held.spent_usd, held.reserved_usd,
+    verdict.expected > 0, held.budget_id, held.scope::text, held.limit_usd, held.spent_usd, held.reserved_usd,
     held.ends_at
   FROM verdict CROSS JOIN bound LEFT JOIN held ON held.is_refused;
 END $$

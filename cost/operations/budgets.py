@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from audit import operations as audit
 from cost.choices import DEFAULT_THRESHOLDS, BudgetPeriod, BudgetScope, BudgetSource
@@ -174,7 +174,7 @@ def _change(budget: Budget, values: Mapping[str, Any], actor: Actor, now: dateti
     if budget.is_active and not former.is_active:
         _refuse_twin(budget)
     budget.updated_at = now
-    budget.save(update_fields=[*values, "updated_at"])
+    _save(budget, [*values, "updated_at"])
     _record(budget, "budget.update", actor, now, {"changes": told})
     if former.is_active and former.is_hard and _is_laxer(budget, than=former):
         raised(budget.organization_id, now)
@@ -239,6 +239,15 @@ def _refuse_twin(budget: Budget) -> None:
     )
     if twin.exclude(pk=budget.pk).exists():
         raise BudgetExists
+
+
+def _save(budget: Budget, fields: list[str]) -> None:
+    """Raises BudgetExists if somebody made a twin of it since that was looked for."""
+    try:
+        with transaction.atomic():
+            budget.save(update_fields=fields)
+    except IntegrityError:
+        raise BudgetExists from None
 
 
 def _is_laxer(budget: Budget, *, than: Budget) -> bool:

@@ -41,6 +41,7 @@ class _Answer:
     lacks_only_run: bool
     is_doubled: bool
     needed_usd: Decimal | None
+    is_counted: bool
     refusing: list[tuple[UUID, str, Decimal, Decimal, Decimal, datetime]]
 
 
@@ -57,8 +58,8 @@ def reserve(
     input_tokens: int,
     output_tokens: int,
     now: datetime,
-) -> None:
-    """Hold what the call costs at most, in one statement; nothing if no budget counts it.
+) -> bool:
+    """Hold what the call costs at most, in one statement; false if no budget counts it.
 
     `input_tokens` and `output_tokens` are upper bounds. `record_usage` of the same (`execution_id`,
     `ordinal`) settles it, or `release`, or `operations.unanswered`. Raises BudgetExhausted if a
@@ -66,7 +67,7 @@ def reserve(
     it outside of a transaction that holds locks.
     """
     if provider == DEMO:
-        return
+        return False
     worst = prices.worst_case(
         provider=provider,
         model=model,
@@ -99,7 +100,7 @@ def reserve(
         elif answer.refusing:
             raise _refusal(answer, provider, model)
         else:
-            return
+            return answer.is_counted
     raise BudgetExhausted("The budgets changed too often just now. Try again.", data=_UNKNOWN)
 
 
@@ -124,9 +125,9 @@ def _ask(asked: dict[str, Any]) -> _Answer:
     with connection.cursor() as cursor:
         cursor.execute(_RESERVE, asked)
         rows = cursor.fetchall()
-    is_complete, lacks_only_run, is_doubled, needed_usd = rows[0][:4]
-    refusing = [row[4:] for row in rows if row[5] is not None]
-    return _Answer(is_complete, lacks_only_run, is_doubled, needed_usd, refusing)
+    refusing = [row[5:] for row in rows if row[5] is not None]
+    is_complete, lacks_only_run, is_doubled, needed_usd, is_counted = rows[0][:5]
+    return _Answer(is_complete, lacks_only_run, is_doubled, needed_usd, is_counted, refusing)
 
 
 def _refusal(answer: _Answer, provider: str, model: str) -> BudgetExhausted:

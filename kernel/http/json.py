@@ -34,8 +34,8 @@ class OrjsonRenderer(BaseRenderer):
             return orjson.dumps(data, default=_plain, option=OPTIONS)
         except TypeError:
             # jsonb gives integers of any size back, and orjson takes 64 bits only: one such row
-            # must not make its list unreadable.
-            return json.dumps(data, default=_plain, ensure_ascii=False).encode()
+            # must not make its list unreadable. Nor may half a character, which UTF-8 has not.
+            return json.dumps(data, default=_plain, ensure_ascii=False).encode(errors="replace")
 
 
 class OrjsonParser(BaseParser):

@@ -34,6 +34,7 @@ class Asked:
     provider: str = ""
     key: str = ""
     is_limited: bool = False
+    is_pinned: bool = False
 
     @property
     def task_id(self) -> UUID:
@@ -60,7 +61,8 @@ _MOST: Final = """
 # As `claims._CLAIMABLE`, of organizations that limit what runs at once, and only what the limits
 # have room for as it looks now. Where keys are limited each agent's are walked one by one, a step
 # of the index each: a full one costs nothing, however much waits for it. What is most urgent of all
-# is always among what is found, so nothing waits for ever behind a limit of something else.
+# is always among what is found, so nothing waits for ever behind a limit of something else. A task
+# with a version of its own counts for that one's provider, for which `fit` alone looks for room.
 _ASKED: Final = f"""
 WITH RECURSIVE running AS (
     SELECT agent_id, count(*) AS number FROM tasks_task
@@ -92,6 +94,7 @@ WITH RECURSIVE running AS (
 ), started AS (
     SELECT agent.id, agent.organization_id,
         coalesce(override.provider, version.llm_provider) AS provider,
+        override.provider AS forced_provider,
         version.max_concurrent_tasks - coalesce(running.number, 0) AS room,
         agent.organization_id IN (
             SELECT organization_id FROM limits_limitrule
@@ -109,7 +112,8 @@ WITH RECURSIVE running AS (
         SELECT organization_id FROM limits_limitrule WHERE max_concurrent IS NOT NULL
     )
 ), ready AS MATERIALIZED (
-    SELECT started.id, started.organization_id, started.provider, started.is_keyed,
+    SELECT started.id, started.organization_id, started.provider, started.forced_provider,
+        started.is_keyed,
         least(started.room, by_agent.most - coalesce(of_agent.number, 0), %(limit)s) AS room,
         by_provider.most - coalesce(of_provider.number, 0) AS provider_room
     FROM started
@@ -147,11 +151,13 @@ WITH RECURSIVE running AS (
     LEFT JOIN used ON used.organization_id = ready.organization_id
         AND used.scope = 'key' AND used.name = walked.key
     WHERE walked.key IS NOT NULL
-), candidates AS (
+), found AS (
     SELECT waiting.*, ready.id AS agent_id, ready.organization_id, ready.provider,
-        ready.room AS agent_room, ready.provider_room, NULL::bigint AS key_room
+        ready.forced_provider, ready.room AS agent_room, ready.provider_room,
+        NULL::bigint AS key_room
     FROM ready CROSS JOIN LATERAL (
-        SELECT task.id, task.priority_rank, task.available_at, task.concurrency_key
+        SELECT task.id, task.priority_rank, task.available_at, task.concurrency_key,
+            task.pinned_version_id
         FROM tasks_task AS task
         WHERE task.agent_id = ready.id AND task.status = 'assigned'
         AND task.available_at <= %(now)s AND (task.deadline IS NULL OR task.deadline > %(now)s)
@@ -160,10 +166,11 @@ WITH RECURSIVE running AS (
     ) AS waiting WHERE NOT ready.is_keyed
     UNION ALL
     SELECT waiting.*, ready.id, ready.organization_id, ready.provider,
-        ready.room, ready.provider_room, keyed.room
+        ready.forced_provider, ready.room, ready.provider_room, keyed.room
     FROM keyed JOIN ready ON ready.id = keyed.agent_id
     CROSS JOIN LATERAL (
-        SELECT task.id, task.priority_rank, task.available_at, task.concurrency_key
+        SELECT task.id, task.priority_rank, task.available_at, task.concurrency_key,
+            task.pinned_version_id
         FROM tasks_task AS task
         WHERE task.agent_id = ready.id AND task.status = 'assigned'
         AND task.concurrency_key = keyed.key
@@ -171,6 +178,15 @@ WITH RECURSIVE running AS (
         ORDER BY task.priority_rank, task.available_at, task.id
         LIMIT greatest(0, least(ready.room, keyed.room))
     ) AS waiting
+), candidates AS (
+    SELECT found.id, found.priority_rank, found.available_at, found.concurrency_key,
+        found.agent_id, found.organization_id, found.agent_room, found.key_room,
+        pinned.id IS NOT NULL AS is_pinned,
+        coalesce(found.forced_provider, pinned.llm_provider, found.provider) AS provider,
+        CASE WHEN found.forced_provider IS NULL AND pinned.llm_provider <> found.provider
+            THEN NULL ELSE found.provider_room END AS provider_room
+    FROM found LEFT JOIN agents_agentversion AS pinned
+        ON pinned.id = found.pinned_version_id AND pinned.agent_id = found.agent_id
 ), placed AS (
     SELECT *,
         row_number() OVER (PARTITION BY agent_id ORDER BY priority_rank, available_at, id)
@@ -184,7 +200,7 @@ WITH RECURSIVE running AS (
     FROM candidates
 )
 SELECT priority_rank, available_at, id, agent_id, organization_id, provider, concurrency_key,
-    set_config('lock_timeout', '1s', true)
+    is_pinned, set_config('lock_timeout', '1s', true)
 FROM placed
 WHERE agent_place <= agent_room
 AND (provider_room IS NULL OR provider_place <= provider_room)
@@ -202,7 +218,16 @@ def ask(*, limit: int, now: datetime) -> list[Asked]:
         cursor.execute(_ASKED, {"limit": limit, "now": now})
         rows = cursor.fetchall()
     return [
-        Asked(row[:3], row[3], row[4], provider=row[5], key=row[6], is_limited=True) for row in rows
+        Asked(
+            order=row[:3],
+            agent_id=row[3],
+            organization_id=row[4],
+            provider=row[5],
+            key=row[6],
+            is_limited=True,
+            is_pinned=row[7],
+        )
+        for row in rows
     ]
 
 
@@ -234,7 +259,7 @@ def fit(*, asked: Sequence[Asked], rules: Held, agents: Mapping[UUID, Agent]) ->
         counted = used.get(each.organization_id)
         if counted is None:
             fitting.append(each)
-        elif providers.get(each.agent_id) == each.provider and _has_room(each, rules, counted):
+        elif _goes_by(each, providers) and _has_room(each, rules, counted):
             counted.update(each.buckets)
             fitting.append(each)
     return fitting
@@ -269,8 +294,16 @@ def _applying(asked: Sequence[Asked]) -> dict[tuple[UUID, Bucket], LimitRule]:
     }
 
 
-def _providers(agents: Collection[Agent]) -> dict[UUID, str]:
-    """What each agent goes by now."""
+def _goes_by(asked: Asked, providers: Mapping[UUID, tuple[str, str | None]]) -> bool:
+    """Whether its run would still ask the provider that it was found with."""
+    own, forced = providers.get(asked.agent_id, ("", None))
+    if forced is not None:
+        return forced == asked.provider
+    return asked.is_pinned or own == asked.provider
+
+
+def _providers(agents: Collection[Agent]) -> dict[UUID, tuple[str, str | None]]:
+    """What each agent's version says now, and what its override says instead."""
     overrides = {
         (override.organization_id, override.agent_name): override.provider
         for override in AgentOverride.objects.filter(
@@ -279,9 +312,10 @@ def _providers(agents: Collection[Agent]) -> dict[UUID, str]:
             deleted_at=None,
         ).only("organization", "agent_name", "provider")
     }
-    found = {}
-    for agent in agents:
-        own = agent.current_version.llm_provider if agent.current_version else ""
-        override = overrides.get((agent.organization_id, agent.name))
-        found[agent.pk] = own if override is None else override
-    return found
+    return {
+        agent.pk: (
+            agent.current_version.llm_provider if agent.current_version else "",
+            overrides.get((agent.organization_id, agent.name)),
+        )
+        for agent in agents
+    }

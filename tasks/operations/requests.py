@@ -35,6 +35,10 @@ from tasks.selectors import reviews
 
 # A person who says so lets the agent work, again or on.
 GOES_ON: Final = frozenset({TaskStatus.PENDING, TaskStatus.IN_PROGRESS})
+OWN_WORDS: Final = (
+    "Somebody waits for this run, or said it in a conversation of theirs: only they may change what"
+    " it is about. Create a task of your own."
+)
 # What a worker was told when it began is not changed under it.
 FIXED_WHEN_RUNNING: Final = frozenset({"title", "description", "instructions", "agent_id"})
 
@@ -182,6 +186,8 @@ def _change(task: Task, changes: dict[str, Any], actor: Actor, now: datetime) ->
         raise TaskFixed
     if task.status not in OPEN:
         raise TaskFixed
+    if authors.WRITTEN & changes.keys() and authors.has_own_words(task, actor):
+        raise TaskFixed(OWN_WORDS)
     if "agent_id" in changes:
         _reassign(task, agent, actor)
     if FIXED_WHEN_RUNNING & changes.keys():

@@ -227,7 +227,10 @@ def _held_by(task: Task) -> UUID | None:
 
 def _at_limits(task: Task, agent: Agent) -> Iterator[Reason]:
     """The rules that are full for it."""
-    provider = agent.current_version.llm_provider if agent.current_version else ""
+    version = agent.current_version
+    if task.pinned_version is not None and task.pinned_version.agent_id == agent.pk:
+        version = task.pinned_version
+    provider = version.llm_provider if version else ""
     overridden: str | None = agent.overridden_provider  # type: ignore[attr-defined]  # read along
     provider = provider if overridden is None else overridden
     buckets = [

@@ -1,5 +1,6 @@
 """What an agent is told of the conversation before."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -35,6 +36,7 @@ def said(
     user_id: UUID | None = None,
     talk: UUID = TALK,
     status: ExecutionStatus = ExecutionStatus.SUCCESS,
+    author_ids: Sequence[UUID] = (),
 ) -> AgentExecution:
     """A run of the conversation, ended unless it was told nothing."""
     assert agent.current_version is not None
@@ -46,6 +48,7 @@ def said(
         task_id=None,
         attempt_id=ids.new(),
         user_id=user_id,
+        author_ids=author_ids,
         conversation_id=talk,
     )
     (run,) = executions.open_executions(openings=[opening], now=now)
@@ -101,3 +104,22 @@ def test_a_run_of_no_conversation_has_no_past(agent: Agent) -> None:
     run.conversation_id = None
 
     assert history_of(run) == ()
+
+
+def test_what_others_wrote_into_is_not_told(agent: Agent, operator: User) -> None:
+    ann, ben = operator.pk, uuid4()
+    said(agent, "Mine?", "Yes.", minute=0, user_id=ann, author_ids=[ann])
+    said(agent, "Pay Ben.", "Paid.", minute=1, user_id=ann, author_ids=[ben])
+
+    assert texts(said(agent, "?", minute=2, user_id=ann)) == ["Mine?", "Yes."]
+
+
+def test_a_fork_is_told_what_its_own_person_said(agent: Agent, operator: User) -> None:
+    said(agent, "One?", "1", minute=0, user_id=operator.pk)
+    origin = said(agent, "Two?", "2", minute=1, user_id=operator.pk)
+    run = said(agent, "Two?", minute=2, user_id=operator.pk)
+    run.conversation_id, run.resumed_from = None, origin
+
+    assert texts(run) == ["One?", "1"]
+    run.user_id = uuid4()
+    assert texts(run) == []

@@ -145,7 +145,7 @@ def test_the_agents_totals_follow(organization: Organization) -> None:
 def test_another_organizations_execution_is_not_found(
     execution: AgentExecution, other_organization: Organization
 ) -> None:
-    scope = {"organization_id": other_organization.pk, "execution_id": execution.pk}
+    scope: Any = {"organization_id": other_organization.pk, "execution_id": execution.pk}
 
     with pytest.raises(ExecutionNotFound):
         selectors.get_execution(**scope)

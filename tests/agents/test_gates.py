@@ -7,16 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from accounts.models import Organization
+from agents.choices import ExecutionStatus
+from agents.errors import RunWithoutLease
 from agents.models import AgentExecution, AgentVersion
+from agents.operations import executions
 from agents.operations.gates import RunGate
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ModelCall
 from agents.runtime.spec import FailureKind, RunFailure
 from breakers.choices import Forced, Outcome
 from breakers.operations import calls, switches
-from cost.models import Reservation, UsageRecord
+from cost.models import BudgetWindow, Reservation, UsageRecord
 from kernel import clock, loop
 from limits.operations import standings
 from tests.agents.factories import make_agent
@@ -203,3 +207,30 @@ def test_a_run_cancelled_while_it_waits_for_its_turn_gives_it_back(
 
     (shown,) = standings.show(rules=[rule], now=clock.now())
     assert shown.requests == 1
+
+
+def test_a_call_of_a_run_that_was_closed_holds_nothing_and_does_not_go_out(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed between the look at the run and the reservation: who closed it saw nothing held."""
+    execution, version = make_run(organization, daily_budget_usd=Decimal(9))
+    gate = RunGate(execution, version)
+    permit = calls.permit
+
+    def close_meanwhile(**asked: Any) -> Any:
+        ending = executions.Ending(status=ExecutionStatus.CANCELLED)
+        with transaction.atomic():
+            executions.close_execution(execution_id=execution.pk, ending=ending, now=clock.now())
+        return permit(**asked)
+
+    monkeypatch.setattr(calls, "permit", close_meanwhile)
+
+    async def run() -> None:
+        with pytest.raises(RunWithoutLease):
+            await gate.enter(CALL, 1)
+        await gate.close()
+
+    loop.get().submit(run()).result(20)
+
+    assert (Reservation.objects.count(), UsageRecord.objects.count()) == (0, 0)
+    assert BudgetWindow.objects.get().reserved_usd == 0

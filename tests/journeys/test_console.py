@@ -163,7 +163,7 @@ def test_an_agent_is_stopped_and_started_by_its_buttons(visit: Visit, api: httpx
 def test_a_task_is_followed_to_its_end(visit: Visit, api: httpx.Client) -> None:
     agent_id = make_agent(api, f"Late {_scheme(visit.page)}", started=False)
     page = visit.open(f"tasks/task/{make_task(api, agent_id)}/change/")
-    expect(page.locator("[data-part=summary]")).to_contain_text("It waits: its agent is stopped.")
+    expect(page.locator("[data-part=why]")).to_contain_text("Start it.")
 
     api.post(f"/agents/{agent_id}/start").raise_for_status()
 

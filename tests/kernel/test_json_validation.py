@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema.exceptions import best_match
 
 from kernel import json_validation
-from kernel.json_validation import TOO_LARGE, UNUSABLE, TooLarge, fault_of, weigh
+from kernel.json_validation import NO_NUMBER, TOO_LARGE, UNUSABLE, TooLarge, fault_of, weigh
 
 ROWS = {
     "type": "array",
@@ -77,13 +78,21 @@ def test_a_fault_is_named_with_its_place() -> None:
         ({"not": {"prefixItems": [{"anyOf": BRANCHES}] * 9}}, [7] * 9),
         ({"additionalProperties": {"oneOf": BRANCHES}}, {str(n): n for n in range(50)}),
         ({}, [[]] * 60_000),
+        ({"items": {"enum": ["x" * 50_000]}}, [1] * 9_000),
+        ({"items": {"required": ["x" * 50_000]}}, [{}] * 4_500),
+        ({"items": {"not": {"title": "x" * 50_000}}}, [1] * 4_500),
+        ({"anyOf": [{"type": "string"}] * 1_900}, {"x" * 500_000: 1}),
+        ({"anyOf": [{"type": "string"}] * 1_900}, [10**300] * 5_000),
     ],
-    ids=["any of", "unique", "repeated", "required", "enum", "prefix", "additional", "large"],
+    ids=[
+        *("any of", "unique", "repeated", "required", "enum", "prefix", "additional", "large"),
+        *("long choice", "long name", "long refusal", "long key", "long numbers"),
+    ],
 )
 def test_what_would_take_long_is_not_checked(
     schema: dict[str, Any], value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_validation, "_validator", None)
+    monkeypatch.setattr(json_validation, "_Validator", None)
 
     assert fault_of(schema, value) == TOO_LARGE
 
@@ -100,6 +109,32 @@ def test_what_would_take_long_is_not_checked(
 )
 def test_what_people_send_is_checked(schema: dict[str, Any], value: Any) -> None:
     assert fault_of(schema, value) == ""
+
+
+def test_what_is_said_is_short_in_each_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+
+    def look(errors: Any) -> Any:
+        found = best_match(errors)
+        kept.extend(found.context)
+        return found
+
+    monkeypatch.setattr(json_validation, "best_match", look)
+    schema = {"anyOf": [{"type": "string"}, {"enum": ["x" * 3_000]}]}
+
+    assert len(fault_of(schema, {"x" * 3_000: 1})) < 400
+    assert [len(error.message) for error in kept] == [json_validation.MOST_SAID] * 2
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize("schema", [{"minimum": 5}, {"multipleOf": 0.5}, {"enum": [1]}])
+def test_what_is_no_number_of_json_fits_nothing(schema: dict[str, Any], number: Any) -> None:
+    assert fault_of(schema, number) == NO_NUMBER
+    assert fault_of({"items": schema}, [number]) == NO_NUMBER
+
+
+def test_a_schema_that_the_library_stumbles_over_is_unusable() -> None:
+    assert fault_of({"multipleOf": 0}, 1) == UNUSABLE
 
 
 def test_an_abyss_is_not_looked_into() -> None:

@@ -55,6 +55,12 @@ def test_an_answer_is_bounded_and_never_swells() -> None:
         assert len(get(site.url("/large"), max_bytes=100_000).content) == 100_000
 
 
+def test_an_answer_of_brackets_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound_streams, "MOST_OPENED", 0)
+    with web_site() as site, pytest.raises(AnswerTooLong, match="lists and objects"):
+        get(site.url("/json"))
+
+
 def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with web_site() as site:
         url = site.url("/json")

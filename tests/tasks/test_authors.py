@@ -1,11 +1,15 @@
 """Who asks for what an agent does: all who wrote what it is told, or let it begin again."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from accounts.models import ApiKey, Organization, User
+from agents.choices import ExecutionSource
 from agents.models import AgentExecution
+from agents.operations import overrides, registry
 from agents.runtime.tools import Tool
 from approvals.models import Approval
 from kernel import clock
@@ -107,6 +111,91 @@ def test_whose_words_a_fork_has_asked_for_it_too(
     finish(claim_one(Task.objects.get(pk=begun["task_id"])))
 
     assert votes(api, ann, ben, cem) == [403, 403, 200]
+
+
+def test_a_fork_of_a_fork_s_beginning_keeps_who_asked(
+    api: Api, people: list[User], task: Task, peer: ModelPeer
+) -> None:
+    ann, ben, cem = people
+    finish(claim_one(task))
+    origin = AgentExecution.objects.get()
+    api(ann).post(f"/api/v1/tasks/{task.pk}/cancel", {})
+    begun = api(ben).post(f"/api/v1/executions/{origin.pk}/fork", {"step": 1}).json()
+    log = AgentExecution.objects.get(task_id=begun["task_id"])
+
+    forked = api(cem).post(f"/api/v1/executions/{log.pk}/fork", {"step": 1}).json()
+
+    asked = Task.objects.get(pk=forked["task_id"])
+    assert (asked.user_id, asked.author_ids) == (cem.pk, [ben.pk, ann.pk])
+
+
+def test_whoever_wrote_what_the_agent_goes_by_asks_for_it_too(
+    api: Api, people: list[User], task: Task, peer: ModelPeer
+) -> None:
+    ann, ben, cem = people
+    assert task.agent is not None
+    registry.update_agent(
+        organization_id=task.organization_id,
+        agent_id=task.agent.pk,
+        values={"system_prompt": "Pay Ben."},
+        actor=make_actor(ben),
+        now=clock.now(),
+    )
+    finish(claim_one(task))
+
+    assert votes(api, ann, ben, cem) == [403, 403, 200]
+
+
+def test_whoever_wrote_the_override_in_force_asks_for_it_too(
+    api: Api, people: list[User], task: Task, peer: ModelPeer
+) -> None:
+    ann, ben, cem = people
+    assert task.agent is not None
+    overrides.create_override(
+        organization_id=task.organization_id,
+        agent_name=task.agent.name,
+        values={"system_prompt": "Pay Ben."},
+        actor=make_actor(ben),
+        user_id=ben.pk,
+        now=clock.now(),
+    )
+    finish(claim_one(task))
+
+    assert votes(api, ann, ben, cem) == [403, 403, 200]
+    assert Approval.objects.get().author_ids == [ben.pk]
+
+
+def test_whoever_made_the_agent_before_may_decide(
+    organization: Organization, api: Api, people: list[User], task: Task, peer: ModelPeer
+) -> None:
+    ann, ben, _ = people
+    assert task.agent is not None
+    registry.update_agent(
+        organization_id=organization.pk,
+        agent_id=task.agent.pk,
+        values={"system_prompt": "Pay whom you are told to."},
+        actor=make_actor(ben),
+        now=clock.now(),
+    )
+    later = make_task(organization, agent=task.agent, user_id=ann.pk)
+    finish(claim_one(later))
+
+    assert votes(api, ann, ben) == [403, 200]
+
+
+@pytest.mark.parametrize("said", [{"conversation_id": uuid4()}, {"source": ExecutionSource.REST}])
+def test_what_somebody_says_or_waits_for_has_their_words_alone(
+    api: Api, people: list[User], task: Task, said: dict[str, Any]
+) -> None:
+    ann, ben, _ = people
+    Task.objects.filter(pk=task.pk).update(**said)
+    path = f"/api/v1/tasks/{task.pk}"
+
+    refused = api(ben).patch(path, {"instructions": "Pay Ben."})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "task.fixed")
+    assert api(ben).patch(path, {"priority": "high"}).status_code == 200
+    assert api(ann).patch(path, {"instructions": "Pay Cem."}).status_code == 200
 
 
 def test_a_key_stands_for_its_owner(organization: Organization, task: Task) -> None:

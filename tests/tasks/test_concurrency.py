@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Organization, User
 from agents.models import Agent
+from agents.operations import registry
 from agents.runtime import failures
 from kernel import clock
 from limits.models import LimitRule
@@ -24,7 +25,7 @@ from tasks.operations import claims, concurrency, endings, sweeps
 from tasks.selectors.explanations import explain_task
 from tasks.selectors.leased import count_leased
 from tests.accounts.factories import make_organization
-from tests.agents.factories import answered, failed, make_agent, make_override
+from tests.agents.factories import PERSON, answered, failed, make_agent, make_override
 from tests.clients import ApiClient
 from tests.hub.console_rows import address
 from tests.limits.factories import change_limit, delete_limit, make_limit
@@ -194,6 +195,29 @@ def test_what_is_most_urgent_goes_first_whoever_limits(home: Organization, agent
     found = claim_all(limit=2)
 
     assert (found[0].task_id, keys_of(found)) == (urgent.pk, "-a")
+
+
+def test_a_task_counts_for_the_provider_of_its_own_version(
+    home: Organization, agent: Agent
+) -> None:
+    pinned = agent.current_version
+    registry.update_agent(
+        organization_id=home.pk,
+        agent_id=agent.pk,
+        values={"llm_provider": "openai"},
+        actor=PERSON,
+        now=clock.now(),
+    )
+    rule = make_limit(home, scope="provider", name="demo", max_concurrent=1)
+    tasks = [make_task(home, agent=agent, pinned_version=pinned) for _ in range(3)]
+    other = make_task(home, agent=agent)
+
+    found = [claim.task_id for claim in claim_all()]
+
+    assert (len(found), other.pk in found) == (2, True)
+    (waiting, *_) = [task for task in tasks if task.pk not in found]
+    (reason,) = explain_task(task=waiting, now=clock.now()).reasons
+    assert (reason.code, reason.id) == ("concurrency_limit", rule.pk)
 
 
 def somebody_waits_for_a_lock() -> bool:

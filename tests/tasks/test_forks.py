@@ -147,6 +147,22 @@ def test_it_runs_with_the_version_that_was_asked_for(
     assert prompts == ["Be brief.", "Be long."]
 
 
+def test_an_old_version_gives_back_no_tool_that_was_withdrawn(
+    api: Api, operator: User, origin: AgentExecution, notes: list[str]
+) -> None:
+    registry.update_agent(
+        organization_id=origin.organization_id,
+        agent_id=origin.agent_id,
+        values={"enabled_tools": []},
+        actor=PERSON,
+        now=clock.now(),
+    )
+
+    finish(claim_one(fork(api, operator, origin, step=2, version=1)))
+
+    assert notes == ["one", "two"]
+
+
 def test_a_second_attempt_keeps_steps_and_version(
     api: Api,
     operator: User,

@@ -6,6 +6,8 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
+from mcp.client.client import Client
+from mcp_types import CallToolResult
 
 from accounts.models import Organization
 from breakers.choices import BreakerState
@@ -24,7 +26,7 @@ from tests.tools.factories import (
     refresh,
     tool_called,
 )
-from tools.clients import mcp
+from tools.clients import mcp, mcp_streams
 from tools.errors import ToolCallFailed
 from tools.models import CatalogTool
 from tools.operations import calls
@@ -152,6 +154,38 @@ def test_an_answer_without_measure_is_cut_off(organization: Organization) -> Non
         answer = call(tool_called("weather:shout"), size=20)
 
     assert answer == "x" * 20
+
+
+def test_an_answer_of_too_many_values_is_refused(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mcp_site() as site:
+        source = refresh(make_source(organization, kind="mcp", url=site.url))
+        monkeypatch.setattr(mcp_streams, "MOST_VALUES", 10)
+        with pytest.raises(ToolCallFailed, match="60000 values at once"):
+            call(tool_called("weather:forecast"), city="Oslo")
+        refused = refresh(source)
+        monkeypatch.undo()
+        answer = call(tool_called("weather:forecast"), city="Oslo")
+
+    assert (answer["city"], refused.last_error) == ("Oslo", mcp_streams.TOO_MUCH)
+    assert faults(organization) == 0
+
+
+def test_what_the_sdk_cannot_read_is_told_without_its_words(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(*_args: Any, **_named: Any) -> None:
+        CallToolResult.model_validate({"content": [{}]})
+
+    with mcp_site() as site:
+        source = refresh(make_source(organization, kind="mcp", url=site.url))
+        monkeypatch.setattr(Client, "call_tool", unreadable)
+        monkeypatch.setattr(Client, "list_tools", unreadable)
+        with pytest.raises(ToolCallFailed, match="could not read what the MCP server sent"):
+            call(tool_called("weather:note"), text="rain")
+
+        assert refresh(source).last_error == "The hub could not read what the MCP server sent."
 
 
 def test_a_cancelled_call_says_nothing_about_the_server(organization: Organization) -> None:

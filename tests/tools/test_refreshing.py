@@ -25,7 +25,7 @@ from tests.tools.factories import (
 )
 from tools.clients.endpoints import Endpoint, Listing
 from tools.models import CatalogTool, ToolSource
-from tools.operations import policies, refreshing, sources
+from tools.operations import policies, reaching, refreshing, sources
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = ("GET", "/api/mcp-tools")
@@ -287,3 +287,20 @@ def test_a_disabled_source_is_not_asked(organization: Organization) -> None:
 
     assert refreshing.claim_due(now=clock.now()) == []
     assert source.next_refresh_at is None
+
+
+def test_the_log_does_not_repeat_what_cannot_be_read(
+    organization: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def unreadable(_endpoint: Endpoint) -> Listing:
+        raise ValueError("what it sent")
+
+    monkeypatch.setattr(reaching, "list_tools", unreadable)
+    source = refresh(make_source(organization))
+
+    assert "could not read" in source.last_error
+    assert "tools.source.unreadable" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "what it sent" not in caplog.text

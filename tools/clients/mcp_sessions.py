@@ -21,6 +21,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+from pydantic import ValidationError
 
 from kernel import json_schemas
 from kernel.errors import DomainError
@@ -29,9 +30,10 @@ from kernel.outbound_streams import stream_client
 from tools import choices
 from tools.choices import SideEffect
 from tools.clients.endpoints import Described, Endpoint, Listing, described
+from tools.clients.mcp_streams import TOO_MUCH, bounded
 from tools.errors import SourceFailed, SourceRefuses, ToolCallFailed
 
-MOST_BYTES: Final = 4_000_000
+MOST_BYTES: Final = 1_000_000
 MOST_PAGES: Final = 100
 CONNECT_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 300.0
@@ -85,6 +87,8 @@ class Session:
                 if error.code == CONNECTION_CLOSED:
                     self._closing.set()
                 raise await self._explained(error) from None
+            except ValidationError:  # its words would repeat what was sent
+                raise SourceFailed("The hub could not read what the MCP server sent.") from None
             except TimeoutError:
                 raise SourceFailed("The tool source did not answer in time.") from None
         finally:
@@ -136,7 +140,7 @@ class Session:
             http.event_hooks = {"response": [self._look_at]}
             await stack.enter_async_context(http)
             transport = streamable_http_client(endpoint.url, http_client=http)
-        return Client(transport, client_info=HUB, cache=None)
+        return Client(bounded(transport), client_info=HUB, cache=None)
 
     async def _look_at(self, answer: Any) -> None:
         # The SDK tells a caller no more than that there was an error.
@@ -195,6 +199,8 @@ class Session:
     def _told(self, error: MCPError) -> DomainError:
         if error.code == REQUEST_TIMEOUT:
             return SourceFailed("The MCP server did not answer in time.")
+        if error.message == TOO_MUCH:
+            return SourceRefuses(TOO_MUCH)
         if error.message == HTTP_ERROR and self._refusal is not None:
             return self._refusal
         return SourceRefuses(

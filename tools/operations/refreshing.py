@@ -202,8 +202,9 @@ async def _ask(veil: _Veil, *, seconds: float) -> Listing:
         raise SourceFailed("The tool source did not answer in time.") from None
     except SourceFailed as error:
         raise type(error)(veil.over(error.detail)) from None
-    except Exception:  # whatever it sent, the source is not left without a word
-        log.exception("tools.source.unreadable", source=veil.endpoint.name)
+    except Exception as error:  # noqa: BLE001 - the source is not left without a word
+        # Its class alone: the SDK's words repeat what was sent.
+        log.warning("tools.source.unreadable", source=veil.endpoint.name, kind=type(error).__name__)
         raise SourceFailed("The hub could not read what the tool source sent.") from None
     return listing
 

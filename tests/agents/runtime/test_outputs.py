@@ -64,6 +64,20 @@ def test_an_answer_that_would_take_long_to_check_is_not_checked() -> None:
     assert "too much of it to check" in check.wrong(json.dumps([-1] * 400))
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('{"a": "\\ud800"}', "cannot be kept"),
+        ('{"\\u0000": 1}', "cannot be kept"),
+        ('{"a": [1e999]}', "cannot be kept"),
+        ('{"a": NaN}', "is not JSON"),
+        ('{"a": -Infinity}', "is not JSON"),
+    ],
+)
+def test_an_answer_that_no_reader_could_take_is_refused(answer: str, said: str) -> None:
+    assert said in OutputCheck(ANY_OBJECT).wrong(answer)
+
+
 def test_a_wrong_answer_is_told_to_the_model() -> None:
     journal = Recorder()
     with openai_peer(Answer(text='{"sum": "many"}'), GOOD) as peer:

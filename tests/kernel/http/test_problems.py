@@ -139,3 +139,7 @@ def test_money_is_not_a_float() -> None:
         "none": None,
     }
     assert OrjsonRenderer().render(None) == b""
+
+
+def test_half_a_character_is_shown_as_one_that_is_missing() -> None:
+    assert orjson.loads(OrjsonRenderer().render({"a": "b\ud800"})) == {"a": "b?"}

@@ -121,7 +121,7 @@ def test_every_output_is_tested() -> None:
 @pytest.mark.parametrize("output", MODELS, ids=lambda output: output.__name__)
 def test_instances_are_shown_as_drf_shows_them(admin: User, output: type[RowOutput[Any]]) -> None:
     prepare(admin)
-    asked = output(context={"passages": {}})
+    asked = output(context={"passages": {}, "now": NOON})
     found = MODELS[output].objects.order_by("pk")
     if output is EntryItemOutput:
         found = list_entries(organization_id=admin.organization_id)

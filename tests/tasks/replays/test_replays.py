@@ -6,12 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
 from agents.choices import ExecutionSource, ExecutionStatus
 from agents.models import Agent, AgentExecution, ExecutionReplay, ExecutionStep
+from agents.operations import recordings
 from approvals.models import Approval
 from audit.models import AuditEvent
 from breakers.choices import Forced
@@ -160,6 +163,20 @@ def test_the_answers_of_all_attempts_are_played(
     assert last_run(done).steps.count() == 4
 
 
+def test_large_content_is_read_when_it_is_needed(operator: User, origin: AgentExecution) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        task = replay(operator, origin)
+    selected = [query["sql"].split(" FROM ")[0] for query in asked.captured_queries]
+    played(task)
+    recording = recordings.read(execution=last_run(task))
+
+    assert not [columns for columns in selected if '"agents_executionstep"."result"' in columns]
+    assert any('"agents_executionstep"."ordinal"' in columns for columns in selected)
+    left = [step.get_deferred_fields() for step in recording.calls.values()]
+    assert left == [{"message", "result"}] * 2
+    assert [bool(step.message) for step in recording.answers] == [True, True]
+
+
 def test_a_replay_is_replayed_from_its_origin_and_can_be_forked(
     operator: User, origin: AgentExecution, peer: ModelPeer, calls: list[str]
 ) -> None:
@@ -227,6 +244,18 @@ def test_live_tools_are_called_and_asked_for(
     }
     results = ExecutionStep.objects.filter(execution__task_id=task.pk, kind="tool_call")
     assert [step.result for step in results.order_by("pk")] == [{"call": 3}, {"call": 4}]
+
+
+def test_an_old_version_gives_no_live_call_back_what_was_withdrawn(
+    operator: User, agent: Agent, origin: AgentExecution, calls: list[str]
+) -> None:
+    change(agent, autonomy_level="supervised")
+
+    live = played(replay(operator, origin, tools="live", version=1))
+    recorded = played(replay(operator, origin, version=1))
+
+    assert (live.status, recorded.status) == (TaskStatus.REVIEW, TaskStatus.COMPLETED)
+    assert calls == ["look", "send_note", "look"]
 
 
 def test_recorded_results_need_no_approval(
