@@ -1,7 +1,7 @@
 """Recording what happens in a run: opened with the claim, filled as it goes, closed once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -13,9 +13,7 @@ from django.db.models import Count, F, Q, Sum
 from agents.choices import ExecutionSource, ExecutionStatus, StepKind, StepStatus
 from agents.errors import RunWithoutLease
 from agents.models import Agent, AgentExecution, AgentVersion, ExecutionStep, StepOutput
-from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
-from cost import operations as cost
-from cost.models import UsageRecord
+from agents.runtime.journal import ToolCall, ToolResult
 from cost.operations import unanswered
 from cost.selectors.usage import costs_of_runs
 from kernel import batches, ids
@@ -105,86 +103,6 @@ def note_left_out(*, execution: AgentExecution, left_out: Mapping[str, str]) -> 
     ]
     running = AgentExecution.objects.filter(pk=execution.pk, status=ExecutionStatus.RUNNING)
     running.update(tools_left_out=shown)
-
-
-def record_turn(
-    *, execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime
-) -> ExecutionStep:
-    """Journal one model answer and book its tokens.
-
-    Raises RunWithoutLease once the run is closed; an answer that came late is booked all the same,
-    because it was paid for.
-    """
-    try:
-        return _record_turn(execution, ordinal, turn, now)
-    except RunWithoutLease:
-        with transaction.atomic():
-            _book(execution, ordinal, turn, now)
-        raise
-
-
-@transaction.atomic
-def _record_turn(
-    execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime
-) -> ExecutionStep:
-    if execution.parent_id is not None:
-        _lock_agent(execution.agent_id)
-    lock_running(execution)
-    usage = _book(execution, ordinal, turn, now)
-    if execution.parent_id is not None:
-        _count_turn(execution.agent_id, turn, usage, now)
-    return ExecutionStep.objects.create(
-        organization_id=execution.organization_id,
-        execution=execution,
-        ordinal=ordinal,
-        kind=StepKind.MODEL_TURN,
-        text=turn.text,
-        message=turn.message,
-        provider=turn.provider,
-        model=turn.model[:128],
-        skipped_models=[asdict(each) for each in turn.skipped] or None,
-        input_tokens=turn.usage.input_tokens,
-        output_tokens=turn.usage.output_tokens,
-        cost_usd=usage.cost_usd,
-        duration_ms=turn.duration_ms,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _lock_agent(agent_id: UUID) -> None:
-    # Before the execution, as everybody locks them.
-    list(Agent.objects.select_for_update(no_key=True).filter(pk=agent_id).values_list("pk"))
-
-
-def _count_turn(agent_id: UUID, turn: ModelTurn, usage: UsageRecord, now: datetime) -> None:
-    """Add a turn of an agent that was called to its totals.
-
-    Not at the end of its run: that may come with the end of its caller's, and who ends that one has
-    locked other agents.
-    """
-    Agent.objects.filter(pk=agent_id).update(
-        total_tokens_used=F("total_tokens_used") + turn.usage.total_tokens,
-        total_cost_usd=F("total_cost_usd") + usage.cost_usd,
-        last_active_at=now,
-        updated_at=now,
-    )
-
-
-def _book(execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime) -> UsageRecord:
-    return cost.record_usage(
-        organization_id=execution.organization_id,
-        provider=turn.provider,
-        model=turn.asked_model or turn.model,
-        answered_by=turn.model,
-        usage=turn.usage,
-        execution_id=execution.pk,
-        ordinal=ordinal,
-        agent_id=execution.agent_id,
-        task_id=execution.task_id,
-        user_id=execution.user_id,
-        now=now,
-    )
 
 
 @transaction.atomic

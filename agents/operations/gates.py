@@ -123,6 +123,7 @@ class RunGate:
         self._ends_at = ends_at
         self._asked: asyncio.Future[_Passed | None] | None = None
         self._passed: _Passed | None = None
+        self._telling: asyncio.Future[None] | None = None
         self._is_first = True
 
     async def enter(self, call: ModelCall, ordinal: int) -> None:
@@ -133,6 +134,7 @@ class RunGate:
         room for the call, and when too many tokens were used; one that passes has the worst case
         of its cost reserved.
         """
+        await self._told()
         self._meter.check()
         is_first, self._is_first = self._is_first, False
         if call.provider == DEMO and is_first:
@@ -162,13 +164,19 @@ class RunGate:
         await self._leave(outcome, held, tokens=0)
 
     async def answered(self, tokens: int) -> None:
-        """After a call that brought an answer; booking it settles what was reserved."""
+        """After a call that brought an answer, and was booked: that settles what was reserved.
+
+        The breaker and the limits are told while the run goes on; the next call waits for it.
+        """
         self._meter.add(tokens)
-        await self._leave(Outcome.SUCCESS, _Held.BOOKED, tokens=tokens)
+        self._telling = asyncio.ensure_future(
+            self._leave(Outcome.SUCCESS, _Held.BOOKED, tokens=tokens)
+        )
 
     async def close(self) -> None:
         """When the run ends: a call that was given up holds no place of a trial. If it went out,
         what it reserved is booked with the end of the execution: it may have to be paid for."""
+        await self._told()
         held = _Held.BOOKED
         if self._passed is None and self._asked is not None:
             held = _Held.GIVEN_BACK
@@ -176,6 +184,10 @@ class RunGate:
                 self._passed = await asyncio.shield(self._asked)
         if self._passed is not None:
             await asyncio.shield(self._leave(Outcome.UNKNOWN, held))
+
+    async def _told(self) -> None:
+        if self._telling is not None:
+            await asyncio.shield(self._telling)
 
     async def _ask(self, question: Callable[[], _Passed | None]) -> None:
         self._passed = None

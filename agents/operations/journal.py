@@ -1,6 +1,5 @@
 """The runtime's journal, kept in the database and shown live to whoever watches the task."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from agents.models import AgentExecution, ExecutionStep
-from agents.operations import call_approvals, executions
+from agents.operations import call_approvals, executions, model_turns
 from agents.operations.call_approvals import Asked, Question
 from agents.operations.gates import RunGate
 from agents.runtime.journal import ModelCall, ModelTurn, ToolCall, ToolResult, Verdict
@@ -62,11 +61,8 @@ class ExecutionJournal:
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
         self._show_text(self._live.flush())
-        # Neither needs the other, and each is a wait of its own.
-        await asyncio.gather(
-            self._store(executions.record_turn, turn=turn),
-            self._gate.answered(turn.usage.total_tokens),
-        )
+        await self._store(model_turns.record_turn, turn=turn)
+        await self._gate.answered(turn.usage.total_tokens)
         self._show("task.turn", ordinal=self._ordinal)
 
     async def tool_started(self, call: ToolCall) -> None:

@@ -1,8 +1,8 @@
 """Booking what was used: the ledger's row, what its budgets count, what was reserved for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,25 +15,59 @@ from cost.operations.alerts import Counted
 from cost.selectors import prices
 from kernel import ids
 
-_BOOK: Final = """
-SELECT * FROM cost_book_1(%(lock_space)s, %(lock_key)s, %(id)s, %(organization_id)s, %(agent_id)s,
-  %(task_id)s, %(execution_id)s, %(user_id)s, %(ordinal)s, %(kept_ordinal)s, %(provider)s,
-  %(model)s, %(input_tokens)s, %(output_tokens)s, %(cache_read_tokens)s, %(cache_write_tokens)s,
-  %(list_usd)s, %(is_listed)s, %(is_measured)s, %(is_estimate)s, %(price_source)s, %(own_source)s,
-  %(other_source)s, %(now)s)
-"""
 OWN_SOURCE: Final = "organization"
 # An answer came without figures: what was reserved counts, the most that it can have cost.
 UNMEASURED_SOURCE: Final = "unmeasured"
 
 
-@dataclass(frozen=True, slots=True)
-class _Booked:
-    """What the statement gave back; `row` is None for a call that was booked before."""
+def book_sql(*, execution_id: str = "%(execution_id)s") -> str:
+    """The call of the database's function for the parameters of a `Booking`, to select from.
 
-    row: tuple[Decimal, bool, str, datetime] | None
-    reserved_usd: Decimal | None
-    counted: list[Counted]
+    A caller's statement may join it to a row that it locks, by an `execution_id` from there: what
+    it selects from nothing books nothing.
+    """
+    return f"""cost_book_1(%(lock_space)s, %(lock_key)s, %(id)s, %(organization_id)s, %(agent_id)s,
+  %(task_id)s, {execution_id}, %(user_id)s, %(ordinal)s, %(kept_ordinal)s, %(provider)s,
+  %(model)s, %(input_tokens)s, %(output_tokens)s, %(cache_read_tokens)s, %(cache_write_tokens)s,
+  %(list_usd)s, %(is_listed)s, %(is_measured)s, %(is_estimate)s, %(price_source)s, %(own_source)s,
+  %(other_source)s, %(now)s)"""
+
+
+_BOOK: Final = f"SELECT * FROM {book_sql()}"  # noqa: S608 - made of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A call about to be booked: the parameters of `book_sql`, and what its rows mean."""
+
+    record: UsageRecord
+    parameters: dict[str, Any]
+
+    def finish(self, rows: Sequence[tuple[Any, ...]]) -> UsageRecord:
+        """The ledger's row, once the statement gave `rows`, in the same transaction.
+
+        Budgets are told of here. For a call that was booked before, it is the row that was there.
+        """
+        record, row = self.record, rows[0][:4]
+        if row[0] is None:
+            return UsageRecord.objects.get(
+                organization_id=record.organization_id,
+                execution_id=record.execution_id,
+                ordinal=record.ordinal,
+            )
+        record.cost_usd, record.is_priced, record.price_source, record.occurred_at = row
+        record._state.adding, record._state.db = False, connection.alias
+        self._tell(rows)
+        return record
+
+    def _tell(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        counted = [Counted(*found[5:]) for found in rows if found[5] is not None]
+        alerts.tell(
+            record=self.record,
+            reserved_usd=rows[0][4],
+            counted=counted,
+            now=self.parameters["now"],
+        )
 
 
 # Joins the caller's: a savepoint would be two more messages on the path of every call.
@@ -60,6 +94,32 @@ def record_usage(
     gives the row that is there. What was reserved for it is given back, and the windows of its
     budgets count what it cost. The windows stay locked to the transaction's end: book late in it.
     """
+    booking = prepare(
+        organization_id=organization_id,
+        provider=provider,
+        model=model,
+        answered_by=answered_by,
+        usage=usage,
+        execution_id=execution_id,
+        ordinal=ordinal,
+        agent_id=agent_id,
+        task_id=task_id,
+        user_id=user_id,
+        now=now,
+    )
+    return booking.finish(_run(booking))
+
+
+def prepare(
+    *,
+    provider: str,
+    model: str,
+    answered_by: str = "",
+    usage: prices.TokenUsage,
+    now: datetime,
+    **call: Any,
+) -> Booking:
+    """What `record_usage` books, for a caller whose own statement does (`book_sql`)."""
     listed = max(
         (
             prices.price(provider=provider, model=name, usage=usage, at=now)
@@ -71,28 +131,15 @@ def record_usage(
         id=ids.new(),
         created_at=now,
         updated_at=now,
-        organization_id=organization_id,
         provider=provider,
         model=model,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
-        execution_id=execution_id,
-        ordinal=ordinal,
-        agent_id=agent_id,
-        task_id=task_id,
-        user_id=user_id,
+        **call,
     )
-    booked = _book(record, listed, is_measured=not usage.unmeasured_requests)
-    if booked.row is None:
-        return UsageRecord.objects.get(
-            organization_id=organization_id, execution_id=execution_id, ordinal=ordinal
-        )
-    record.cost_usd, record.is_priced, record.price_source, record.occurred_at = booked.row
-    record._state.adding, record._state.db = False, connection.alias
-    alerts.tell(record=record, reserved_usd=booked.reserved_usd, counted=booked.counted, now=now)
-    return record
+    return _booking(record, listed, is_measured=not usage.unmeasured_requests)
 
 
 @transaction.atomic(savepoint=False)
@@ -117,17 +164,15 @@ def record_unanswered(*, held: Reservation, may_be_answered: bool, now: datetime
     )
     kept = held.ordinal if may_be_answered else None
     estimate = {"is_estimate": True, "kept_ordinal": kept, "other_source": ESTIMATED_SOURCE}
-    booked = _book(record, prices.Price(FREE, is_priced=False), is_measured=False, **estimate)
-    if booked.row is not None:
-        record.cost_usd, record.is_priced, record.price_source, record.occurred_at = booked.row
-        alerts.tell(
-            record=record, reserved_usd=booked.reserved_usd, counted=booked.counted, now=now
-        )
+    booking = _booking(record, prices.Price(FREE, is_priced=False), is_measured=False, **estimate)
+    rows = _run(booking)
+    if rows[0][0] is not None:  # else nothing was held, and nothing counts
+        booking.finish(rows)
 
 
-def _book(
+def _booking(
     record: UsageRecord, listed: prices.Price, *, is_measured: bool, **estimate: Any
-) -> _Booked:
+) -> Booking:
     asked: dict[str, Any] = {
         **windows.lock_keys(record.organization_id),
         "id": record.pk,
@@ -154,8 +199,11 @@ def _book(
         "kept_ordinal": record.ordinal,
         **estimate,
     }
+    return Booking(record, asked)
+
+
+def _run(booking: Booking) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(_BOOK, asked)
-        rows = cursor.fetchall()
-    row = rows[0][:4] if rows[0][0] is not None else None
-    return _Booked(row, rows[0][4], [Counted(*found[5:]) for found in rows if found[5] is not None])
+        cursor.execute(_BOOK, booking.parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

@@ -36,14 +36,16 @@ class UtcLoader(BaseTzLoader):  # type: ignore[misc]  # the stubs know no psycop
 
 
 class ScopedCursor(ClientCursor[Any]):
-    """Sends the scope of `kernel.tenancy` with a transaction's first statement, in one message.
+    """Sends BEGIN and the scope of `kernel.tenancy` with a transaction's first statement, in one
+    message.
 
     The setting is the transaction's and ends with it: a connection that is kept, or that a pooler
     gives to somebody else, carries nobody's scope. A statement outside of a transaction becomes one
     of two, which PostgreSQL runs in a transaction of their own (simple query protocol).
     """
 
-    _prefixed = False
+    _begin = b""
+    _prefixes = 0
 
     @property
     def _sent(self) -> str | None:
@@ -56,9 +58,19 @@ class ScopedCursor(ClientCursor[Any]):
 
     def execute(self, *arguments: Any, **options: Any) -> Any:
         """As psycopg's."""
-        if self._pgconn.transaction_status == TransactionStatus.IDLE:
-            self._sent = None  # with the last transaction
-        return super().execute(*arguments, **options)
+        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+            return super().execute(*arguments, **options)
+        self._sent = None  # with the last transaction
+        if self._conn.autocommit:
+            return super().execute(*arguments, **options)
+        # psycopg would send it as a message of its own: a quarter of a short transaction's time.
+        self._begin = self._conn._get_tx_start_command() + b";"  # noqa: SLF001 - has no other name
+        self._conn._autocommit = True  # noqa: SLF001 - the public one is refused in a transaction
+        try:
+            return super().execute(*arguments, **options)
+        finally:
+            self._conn._autocommit = False  # noqa: SLF001
+            self._begin = b""
 
     def executemany(self, *arguments: Any, **options: Any) -> None:
         """Not here: psycopg sends it as a pipeline, which takes one statement a message."""
@@ -66,21 +78,24 @@ class ScopedCursor(ClientCursor[Any]):
 
     def _execute_send(self, query: Any, **options: Any) -> None:
         scope = self._unsent()
-        self._prefixed = scope is not None
-        if scope is None:
+        first = SET_SCOPE % scope.encode() if scope is not None else b""
+        self._prefixes = bool(self._begin) + bool(first)
+        if not self._prefixes:
             super()._execute_send(query, **options)
             return
         self._query = query
-        self._pgconn.send_query(SET_SCOPE % scope.encode() + query.query)
+        self._pgconn.send_query(self._begin + first + query.query)
 
     def _set_results(self, results: list[Any]) -> None:
-        super()._set_results(results[1:] if self._prefixed else results)
+        super()._set_results(results[self._prefixes :])
 
     def _unsent(self) -> str | None:
         """The scope that the server must be told before the next statement, if any."""
         scope = tenancy.scope()
         match self._pgconn.transaction_status:
             case TransactionStatus.IDLE:
+                if self._begin:
+                    self._sent = scope
                 return scope or None
             case TransactionStatus.INTRANS if (self._sent or tenancy.NOBODY) != scope:
                 self._sent = scope

@@ -10,7 +10,7 @@ from agents import selectors
 from agents.choices import ExecutionStatus, StepKind, StepStatus
 from agents.errors import ExecutionNotFound, RunWithoutLease
 from agents.models import AgentExecution, ExecutionStep
-from agents.operations import executions
+from agents.operations import executions, model_turns
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import Usage
 from cost.models import UsageRecord
@@ -53,10 +53,10 @@ CALL = ToolCall(id="call-1", tool="calculator", arguments={"expression": "2+2"})
 
 def test_steps_are_shown_in_order_with_their_outcomes(execution: AgentExecution) -> None:
     scope: dict[str, Any] = {"execution": execution, "now": clock.now()}
-    executions.record_turn(ordinal=1, turn=model_turn(), **scope)
+    model_turns.record_turn(ordinal=1, turn=model_turn(), **scope)
     call = executions.record_tool_call(ordinal=2, call=CALL, **scope)
     broken = executions.record_tool_call(ordinal=3, call=CALL, **scope)
-    executions.record_turn(ordinal=4, turn=model_turn(), **scope)
+    model_turns.record_turn(ordinal=4, turn=model_turn(), **scope)
     # Last first: an updated row moves to the end of the table.
     executions.record_tool_result(step_id=broken.pk, result=tool_result("No."), **scope)
     executions.record_tool_result(step_id=call.pk, result=tool_result(), **scope)
@@ -77,7 +77,7 @@ def test_steps_are_shown_in_order_with_their_outcomes(execution: AgentExecution)
 
 
 def test_a_turn_is_booked(execution: AgentExecution) -> None:
-    executions.record_turn(execution=execution, ordinal=1, turn=model_turn(), now=clock.now())
+    model_turns.record_turn(execution=execution, ordinal=1, turn=model_turn(), now=clock.now())
 
     step = ExecutionStep.objects.get()
     usage = UsageRecord.objects.get()
@@ -93,7 +93,7 @@ def test_a_turn_is_booked(execution: AgentExecution) -> None:
 def test_the_end_sums_the_journal_and_is_written_once(execution: AgentExecution) -> None:
     now = clock.now()
     for ordinal in (1, 2):
-        executions.record_turn(execution=execution, ordinal=ordinal, turn=model_turn(), now=now)
+        model_turns.record_turn(execution=execution, ordinal=ordinal, turn=model_turn(), now=now)
     ending = executions.Ending(status=ExecutionStatus.SUCCESS, output="4")
 
     closed = executions.close_execution(execution_id=execution.pk, ending=ending, now=now)
@@ -113,7 +113,7 @@ def test_a_closed_run_takes_no_more_steps(execution: AgentExecution) -> None:
     scope: dict[str, Any] = {"execution": execution, "now": now}
 
     for late in (
-        lambda: executions.record_turn(ordinal=2, turn=model_turn(), **scope),
+        lambda: model_turns.record_turn(ordinal=2, turn=model_turn(), **scope),
         lambda: executions.record_tool_call(ordinal=2, call=CALL, **scope),
         lambda: executions.record_tool_result(step_id=step.pk, result=tool_result(), **scope),
     ):
@@ -123,7 +123,7 @@ def test_a_closed_run_takes_no_more_steps(execution: AgentExecution) -> None:
     assert list(ExecutionStep.objects.values_list("status", flat=True)) == [StepStatus.STARTED]
     # It was paid for all the same, and is booked once.
     with pytest.raises(RunWithoutLease):
-        executions.record_turn(ordinal=2, turn=model_turn(), **scope)
+        model_turns.record_turn(ordinal=2, turn=model_turn(), **scope)
     assert UsageRecord.objects.get().input_tokens == model_turn().usage.input_tokens
 
 
@@ -131,7 +131,7 @@ def test_the_agents_totals_follow(organization: Organization) -> None:
     agent = make_agent(organization)
     for _ in range(2):
         claim = claim_one(make_task(organization, agent=agent))
-        executions.record_turn(
+        model_turns.record_turn(
             execution=claim.execution, ordinal=1, turn=model_turn(), now=clock.now()
         )
         endings.settle_attempt(claim=claim, result=answered(), now=clock.now())

@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts.models import AgentKey, ApiKey, Organization, Role, RoleAssignment, Session, User
 from accounts.operations import sessions
 from agents.models import Agent, AgentExecution, AgentOverride
-from agents.operations import executions
+from agents.operations import executions, model_turns
 from agents.runtime.journal import ModelTurn, ToolCall, ToolResult
 from agents.runtime.spec import Usage
 from approvals.models import Approval, ApprovalRule
@@ -112,7 +112,7 @@ def finish_task(
         duration_ms=1200,
         message={},
     )
-    executions.record_turn(execution=execution, ordinal=0, turn=turn, now=now)
+    model_turns.record_turn(execution=execution, ordinal=0, turn=turn, now=now)
     call = ToolCall(id="1", tool="calculator", arguments={"expression": text})
     step = executions.record_tool_call(execution=execution, ordinal=1, call=call, now=now)
     result = ToolResult(

@@ -1,13 +1,16 @@
 """The database backend: connections that ended are noticed, instants are read right."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import psycopg
 import pytest
-from django.db import close_old_connections, connection, connections
+from django.db import DatabaseError, close_old_connections, connection, connections, transaction
+from psycopg.pq import TransactionStatus
 
 from accounts.models import Organization
 from hub.embedded.servers import Servers
+from kernel import tenancy
 from kernel.postgres.base import DatabaseWrapper
 from tests.accounts.factories import make_organization
 
@@ -67,6 +70,85 @@ def test_a_closed_connection_is_not_usable() -> None:
 
     assert not connection.is_usable()
     connection.close()
+
+
+def ask(statement: str) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def status() -> TransactionStatus:
+    return TransactionStatus(connection.connection.info.transaction_status)
+
+
+@pytest.mark.parametrize("scope", ["nobody", "organization"])
+def test_a_transaction_begins_with_its_first_statement_in_one_message(
+    scope: str, servers: Servers
+) -> None:
+    organization_id = uuid4()
+    within = tenancy.request() if scope == "nobody" else tenancy.organization(organization_id)
+    pid = backend_pid()
+    messages: list[str] = []
+
+    def look() -> None:
+        with psycopg.connect(servers.postgres.superuser_url, autocommit=True) as other:
+            last = other.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [pid])
+            messages.append(str(last.fetchone()))
+
+    with within, transaction.atomic():
+        began = ask("SELECT transaction_timestamp()")
+        look()
+        assert status() is TransactionStatus.INTRANS
+        assert ask("SELECT transaction_timestamp()") == began
+        look()
+        told = "" if scope == "nobody" else str(organization_id)
+        assert ask("SELECT coalesce(current_setting('hub.scope', true), '')") == told
+
+    assert "BEGIN;" in messages[0]
+    assert "transaction_timestamp" in messages[0]
+    assert "BEGIN" not in messages[1]
+    assert status() is TransactionStatus.IDLE
+
+
+@pytest.mark.parametrize("broken", ["SELEC 1", "SELECT 1/0", "SELECT FROM nothing_of_that_name"])
+def test_a_first_statement_that_fails_leaves_no_transaction(broken: str) -> None:
+    made = make_organization()
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        ask(broken)
+
+    assert status() is TransactionStatus.IDLE
+    with transaction.atomic():
+        Organization.objects.filter(pk=made.pk).update(name="Undone")
+        transaction.set_rollback(True)
+    made.refresh_from_db()
+    assert made.name != "Undone"
+
+
+@pytest.mark.parametrize("broken", ["SELEC 1", "SELECT 1/0"])
+def test_a_first_statement_that_fails_in_a_savepoint_leaves_the_rest(broken: str) -> None:
+    made = make_organization()
+
+    with transaction.atomic():
+        with pytest.raises(DatabaseError), transaction.atomic():
+            ask(broken)
+        Organization.objects.filter(pk=made.pk).update(name="Kept")
+
+    made.refresh_from_db()
+    assert made.name == "Kept"
+
+
+def test_a_transaction_of_another_kind_begins_as_asked() -> None:
+    connection.ensure_connection()
+    driver = connection.connection
+    driver.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    try:
+        with transaction.atomic():
+            assert ask("SHOW transaction_isolation") == "serializable"
+    finally:
+        driver.isolation_level = None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from typing import Any, Final
 
 import pytest
 
-from agents.operations import agent_calls, call_approvals, executions, playing, run_agent
+from agents.operations import (
+    agent_calls,
+    call_approvals,
+    executions,
+    model_turns,
+    playing,
+    run_agent,
+)
 from agents.runtime.provider_registry import ProviderRegistry
 from agents.runtime.providers import ProviderSettings
 from agents.runtime.spec import RunResult
@@ -21,7 +28,7 @@ from tests.tasks import factories
 
 # Everything that a run writes on its way.
 WRITES: Final = (
-    (executions, "record_turn"),
+    (model_turns, "record_turn"),
     (playing, "record_played_turn"),
     (executions, "record_tool_call"),
     (executions, "record_refusal"),

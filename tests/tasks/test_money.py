@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import Organization, User
 from agents.models import Agent
-from agents.operations import executions, registry
+from agents.operations import model_turns, registry
 from cost.models import Budget, Reservation, UsageRecord
 from cost.operations import budgets
 from kernel import clock
@@ -230,14 +230,14 @@ def test_an_answer_that_came_late_is_booked_unless_it_was_estimated(
     if usd:
         limit(organization, usd)
     claim = factories.claim_one(task)
-    answered = executions.record_turn
+    answered = model_turns.record_turn
 
     def late(**turn: Any) -> Any:
         claim_again(task)
         return answered(**turn)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executions, "record_turn", late)
+        patch.setattr(model_turns, "record_turn", late)
         with pytest.raises(Exception, match="lease"):
             run(claim)
 

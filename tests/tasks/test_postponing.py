@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization
 from agents.models import AgentExecution
-from agents.operations import executions, resumption
+from agents.operations import model_turns, resumption
 from agents.runtime import failures
 from agents.runtime.journal import ModelTurn
 from agents.runtime.spec import RunFailure, RunResult, Usage
@@ -53,7 +53,7 @@ def add_turn(execution: AgentExecution) -> None:
         duration_ms=5,
         message={"kind": "response"},
     )
-    executions.record_turn(execution=execution, ordinal=1, turn=turn, now=NOW)
+    model_turns.record_turn(execution=execution, ordinal=1, turn=turn, now=NOW)
 
 
 def put_off(

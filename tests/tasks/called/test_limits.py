@@ -9,7 +9,7 @@ import pytest
 from accounts.models import Organization
 from agents.errors import RunWithoutLease
 from agents.models import Agent, AgentExecution, ExecutionStep
-from agents.operations import agent_calls, executions
+from agents.operations import agent_calls, model_turns
 from approvals.models import Approval
 from cost.models import UsageRecord
 from events import operations as events
@@ -145,7 +145,7 @@ def test_a_task_that_is_cancelled_ends_all_runs_and_late_ones_write_nothing(
     claim = factories.claim_one(task)
 
     with (
-        at_write(executions, "record_turn", lambda: factories.act(requests.cancel_task, task), 3),
+        at_write(model_turns, "record_turn", lambda: factories.act(requests.cancel_task, task), 3),
         pytest.raises(RunWithoutLease),
     ):
         run(claim)

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from accounts.models import Organization
 from agents.models import Agent, AgentExecution, AgentOverride, ExecutionStep
-from agents.operations import agent_calls, executions, registry
+from agents.operations import agent_calls, executions, model_turns, registry
 from approvals.models import Approval
 from breakers.choices import Forced
 from breakers.models import CircuitBreaker
@@ -233,7 +233,7 @@ def test_one_that_cannot_work_is_refused_in_a_sentence(
         registry.stop_agent(agent_id=helper.pk, **scope)
     elif way == "deleted before":
         delete()
-    with at_write(executions, "record_turn", delete if way == "deleted" else lambda: None):
+    with at_write(model_turns, "record_turn", delete if way == "deleted" else lambda: None):
         done = finish(factories.claim_one(task))
 
     sentence = {

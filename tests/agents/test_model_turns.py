@@ -1,0 +1,109 @@
+"""An answer on record: one statement, for a run that goes on, and what it cost."""
+
+from contextlib import closing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Organization
+from agents.choices import ExecutionStatus
+from agents.errors import RunWithoutLease
+from agents.models import AgentExecution, ExecutionStep
+from agents.operations import executions, model_turns
+from cost import operations as cost
+from cost.models import UsageRecord
+from cost.operations import ledger
+from kernel import clock
+from tests.agents.factories import make_agent
+from tests.agents.test_executions import model_turn
+from tests.tasks.factories import claim_one, make_task
+from tests.threads import Gate, Pool, Waiters
+
+CLOSED = executions.Ending(status=ExecutionStatus.CANCELLED)
+
+
+@pytest.fixture
+def execution(organization: Organization) -> AgentExecution:
+    """A run that has just begun."""
+    return claim_one(make_task(organization, agent=make_agent(organization))).execution
+
+
+def record(execution: AgentExecution, ordinal: int = 1) -> None:
+    model_turns.record_turn(
+        execution=execution, ordinal=ordinal, turn=model_turn(), now=clock.now()
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_one_statement_in_a_transaction(
+    execution: AgentExecution, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(3) as queries:
+        record(execution)
+
+    assert [query["sql"].split()[0] for query in queries] == ["BEGIN", "WITH", "COMMIT"]
+    assert ExecutionStep.objects.get().cost_usd == UsageRecord.objects.get().cost_usd > 0
+
+
+def test_a_call_that_was_booked_before_is_shown_with_what_it_cost(
+    execution: AgentExecution,
+) -> None:
+    call: dict[str, Any] = {"execution_id": execution.pk, "ordinal": 1, "now": clock.now()}
+    former = cost.record_usage(
+        organization_id=execution.organization_id,
+        provider="openai",
+        model="gpt-4o",
+        usage=model_turn().usage,
+        **call,
+    )
+
+    record(execution)
+
+    assert UsageRecord.objects.get().pk == former.pk
+    assert ExecutionStep.objects.get().cost_usd == former.cost_usd > Decimal("0.001")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_behind_the_end_of_its_run_is_paid_for_and_no_step(
+    execution: AgentExecution,
+) -> None:
+    """The statement waits for the row, and looks again once whoever closes it has committed."""
+    gate = Gate()
+
+    def close() -> None:
+        with closing(connection), transaction.atomic():
+            executions.close_execution(execution_id=execution.pk, ending=CLOSED, now=clock.now())
+            gate()
+
+    def answer() -> None:
+        with closing(connection):
+            record(execution)
+
+    with Pool(2) as pool:
+        closed = pool.submit(close)
+        gate.wait()
+        late = pool.submit(answer)
+        Waiters().wait_for(1)
+        gate.open()
+        closed.result(20)
+        with pytest.raises(RunWithoutLease):
+            late.result(20)
+
+    assert not ExecutionStep.objects.exists()
+    assert UsageRecord.objects.get().ordinal == 1
+
+
+def test_a_step_that_cannot_be_stored_books_nothing(
+    execution: AgentExecution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(execution)
+    finished: list[object] = []
+    monkeypatch.setattr(ledger.Booking, "finish", lambda *_: finished.append(1))
+
+    with pytest.raises(Exception, match="execution_step_ordinal"), transaction.atomic():
+        record(execution)
+
+    assert (UsageRecord.objects.count(), finished) == (1, [])
