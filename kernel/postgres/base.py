@@ -69,7 +69,7 @@ class ScopedCursor(ClientCursor[Any]):
         try:
             return super().execute(*arguments, **options)
         finally:
-            self._conn._autocommit = False  # noqa: SLF001
+            self._conn._autocommit = False  # noqa: SLF001 - as above
             self._begin = b""
 
     def executemany(self, *arguments: Any, **options: Any) -> None:
