@@ -66,6 +66,11 @@ class AgentDisabled(Forbidden):
     code = "agent.disabled"
     message = "The agent is disabled by an override. Have an administrator enable it."
 
+    @staticmethod
+    def about(agent_name: str) -> str:
+        """How its sentence begins where the agent is known: what waits is found by that."""
+        return f"Agent {agent_name} is disabled by an override."
+
 
 class AgentIsOverridden(Conflict):
     """An override goes by the agent's name: with another one it would no longer count."""

@@ -1,6 +1,6 @@
 """Console pages of executions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -36,6 +36,10 @@ REPLAYS: Final = (
     " asked, and it costs nothing."
 )
 FORKS: Final = "A new task goes on after that step. Nothing up to it is done again, or paid again."
+
+
+def _is_over(run: AgentExecution) -> bool:
+    return run.status != ExecutionStatus.RUNNING
 
 
 class AgainForm(DialogForm):
@@ -168,7 +172,7 @@ class AgentExecutionAdmin(ConsoleAdmin):
             "played": played,
             "approvals": asked,
             "holder": standing.holder(request, row),
-            "may_fork": row.status != ExecutionStatus.RUNNING and self.has_edit_permission(request),
+            "may_fork": _is_over(row) and self.has_edit_permission(request),
         }
 
     def get_urls(self) -> list[URLPattern]:
@@ -191,42 +195,27 @@ class AgentExecutionAdmin(ConsoleAdmin):
             return self.back_to_list(request)
         return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
 
-    @form_button(
-        "Fork",
-        ForkForm,
-        question=FORKS,
-        icon="call_split",
-        available=lambda run: run.status != ExecutionStatus.RUNNING,
-    )
+    @form_button("Fork", ForkForm, question=FORKS, icon="call_split", available=_is_over)
     def fork_execution(self, request: HttpRequest, run: AgentExecution, **asked: Any) -> Any:
         """Begin the task, and lead to it."""
-        person: Any = request.user
-        task_id: UUID = forks.fork_execution(
-            organization_id=person.organization_id,
-            execution_id=run.pk,
-            fork=Fork(**asked),
-            user_id=person.pk,
-            actor=self.actor(request),
-            now=clock.now(),
-        )
-        return self._go(request, reverse("admin:tasks_task_change", args=[task_id]))
+        return self._begin(request, run, forks.fork_execution, fork=Fork(**asked))
 
-    @form_button(
-        "Replay",
-        ReplayForm,
-        question=REPLAYS,
-        icon="replay",
-        available=lambda run: run.status != ExecutionStatus.RUNNING,
-    )
+    @form_button("Replay", ReplayForm, question=REPLAYS, icon="replay", available=_is_over)
     def replay_execution(self, request: HttpRequest, run: AgentExecution, **asked: Any) -> Any:
         """Begin the task, and lead to it."""
+        return self._begin(request, run, replays.replay_execution, replay=Replay(**asked))
+
+    def _begin(
+        self, request: HttpRequest, run: AgentExecution, operation: Callable[..., UUID], **what: Any
+    ) -> HttpResponse:
+        """The page of the task that the operation makes of the run."""
         person: Any = request.user
-        task_id: UUID = replays.replay_execution(
+        task_id = operation(
             organization_id=person.organization_id,
             execution_id=run.pk,
-            replay=Replay(**asked),
             user_id=person.pk,
             actor=self.actor(request),
             now=clock.now(),
+            **what,
         )
         return self._go(request, reverse("admin:tasks_task_change", args=[task_id]))

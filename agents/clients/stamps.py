@@ -5,5 +5,4 @@ from typing import Final
 from kernel.stamps import Stamps
 
 STAMPS: Final = Stamps("overrides")
-read: Final = STAMPS.read
 renew: Final = STAMPS.renew

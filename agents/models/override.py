@@ -66,6 +66,8 @@ class AgentOverrideRevision(TenantRow):
     number = models.PositiveIntegerField()
     values = models.JSONField()
     created_by = models.CharField(max_length=255, blank=True)
+    # The person; null in rows from before it was kept.
+    author_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
         constraints = [

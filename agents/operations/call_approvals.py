@@ -9,7 +9,13 @@ from uuid import UUID, uuid5
 from django.db import transaction
 from django.db.models import Q
 
-from agents.models import AgentExecution, AgentOverride, ExecutionStep
+from agents.models import (
+    AgentExecution,
+    AgentOverride,
+    AgentOverrideRevision,
+    AgentVersion,
+    ExecutionStep,
+)
 from agents.operations import executions
 from agents.runtime import failures
 from agents.runtime.journal import GRANTED, ToolCall, Verdict
@@ -118,14 +124,17 @@ def _open(question: Question, action: str, binding: str, now: datetime) -> Appro
 
 
 def _askers_of(execution: AgentExecution) -> list[UUID]:
-    """Who asked with the one who asked first: also whoever wrote the version or the override that
-    the run goes by after the task was made, and those of the runs that called it."""
-    askers = list(execution.author_ids)
+    """Who asked with the one who asked first: also everybody who wrote the version or the override
+    that the run goes by, or one that led to it, after the task was made; and those of the runs that
+    called it."""
+    askers: list[UUID | None] = list(execution.author_ids)
     asked_at = ids.made_at(execution.task_id) if execution.task_id else execution.created_at
     run: AgentExecution | None = execution
     while run is not None:
-        if run.version.author_id and run.version.created_at > asked_at:
-            askers.append(run.version.author_id)
+        versions = AgentVersion.objects.filter(
+            agent_id=run.agent_id, number__lte=run.version.number, created_at__gt=asked_at
+        )
+        askers += versions.order_by("number").values_list("author_id", flat=True)
         # One that was taken back since the run began is still what the run goes by.
         overrides = AgentOverride.objects.filter(
             Q(deleted_at=None) | Q(deleted_at__gte=run.created_at),
@@ -134,8 +143,12 @@ def _askers_of(execution: AgentExecution) -> list[UUID]:
             updated_at__gt=asked_at,
         )
         askers += overrides.order_by("pk").values_list("updated_by", flat=True)
+        written = AgentOverrideRevision.objects.filter(
+            override__in=overrides, created_at__gt=asked_at
+        )
+        askers += written.order_by("pk").values_list("author_id", flat=True)
         run = run.parent
-    return [each for each in dict.fromkeys(askers) if each != execution.user_id]
+    return [each for each in dict.fromkeys(askers) if each and each != execution.user_id]
 
 
 def _call_id(question: Question) -> str:

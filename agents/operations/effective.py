@@ -62,9 +62,7 @@ def configuration_of(*, version: AgentVersion, agent_name: str) -> Configuration
     if override is None:
         return _designed(version)
     if not override.enabled:
-        raise AgentDisabled(
-            f"Agent {agent_name} is disabled by an override. Have an administrator enable it."
-        )
+        raise AgentDisabled(f"{AgentDisabled.about(agent_name)} Have an administrator enable it.")
     return _overridden(version, override)
 
 

@@ -12,7 +12,7 @@ from agents import selectors
 from agents.choices import FORKED, ExecutionStatus, StepKind, StepStatus
 from agents.errors import ExecutionIsRunning
 from agents.models import AgentExecution, AgentVersion, ExecutionStep, StepOutput
-from agents.operations import resumption
+from agents.operations import resumption, versions
 from audit import operations as audit
 from kernel import batches, ids
 from kernel.actors import Actor
@@ -22,7 +22,6 @@ COPIED: Final = "These are the steps of execution {} up to step {}, from which i
 NO_STEP: Final = "The execution has no such step. Its `steps` have the numbers."
 LAST: Final = "The run ended with this step. Choose one before it."
 OPEN: Final = "The outcome of this call, or of one before it, is unknown. Choose a step before it."
-NO_VERSION: Final = "The agent has no such version."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def fork_execution(
     beginning = Beginning(
         origin=origin,
         log_id=ids.new(),
-        version=_find_version(origin, fork.version),
+        version=versions.find_version(origin, fork.version),
         instructions=fork.instructions,
         user_id=user_id,
     )
@@ -109,18 +108,6 @@ def _steps_up_to(origin: AgentExecution, ordinal: int) -> list[ExecutionStep]:
     if any(step.pk not in later for step in past.unknown):
         raise Invalid.field("step", OPEN)
     return kept
-
-
-def _find_version(origin: AgentExecution, number: int | None) -> AgentVersion | None:
-    if number is None:
-        return None
-    versions = selectors.list_versions(
-        organization_id=origin.organization_id, agent_id=origin.agent_id
-    )
-    found = versions.filter(number=number).first()
-    if found is None:
-        raise Invalid.field("version", NO_VERSION)
-    return found
 
 
 def _copy(

@@ -46,7 +46,8 @@ SAYS_NOTHING: Final = frozenset(
 )
 # What only other calls under way stand in the way of is free in a moment.
 FLEETING_SECONDS: Final = 2.0
-# A budget that never begins anew may still be raised, and whoever raises it wakes the run.
+# Whoever raises a budget or sets a price wakes the run, but not one that is being put off in that
+# moment: it looks again by itself.
 LOOK_AGAIN_SECONDS: Final = 3600.0
 
 
@@ -163,15 +164,14 @@ class RunGate:
         held = _Held.GIVEN_BACK if failure.is_unbilled else _Held.SPENT
         await self._leave(outcome, held, tokens=0)
 
-    async def answered(self, tokens: int) -> None:
-        """After a call that brought an answer, and was booked: that settles what was reserved.
+    def answered(self, tokens: int) -> None:
+        """After a call that brought an answer; booking it settles what was reserved.
 
-        The breaker and the limits are told while the run goes on; the next call waits for it.
+        The breaker and the limits are told while the run goes on; its next call and its end wait
+        for that. Should it fail, the run has its answer all the same.
         """
         self._meter.add(tokens)
-        self._telling = asyncio.ensure_future(
-            self._leave(Outcome.SUCCESS, _Held.BOOKED, tokens=tokens)
-        )
+        self._telling = loop.get().start(self._leave(Outcome.SUCCESS, _Held.BOOKED, tokens=tokens))
 
     async def close(self) -> None:
         """When the run ends: a call that was given up holds no place of a trial. If it went out,
@@ -187,7 +187,7 @@ class RunGate:
 
     async def _told(self) -> None:
         if self._telling is not None:
-            await asyncio.shield(self._telling)
+            await asyncio.wait([self._telling])
 
     async def _ask(self, question: Callable[[], _Passed | None]) -> None:
         self._passed = None
@@ -321,7 +321,8 @@ def _exhausted(refusal: BudgetExhausted) -> RunFailure:
     if data.get("is_fleeting"):
         seconds = FLEETING_SECONDS
     elif resets_at:
-        seconds = (datetime.fromisoformat(resets_at) - clock.now()).total_seconds()
+        left = (datetime.fromisoformat(resets_at) - clock.now()).total_seconds()
+        seconds = min(seconds, left)
     budget_id = data.get("budget_id")
     return failures.budget_exhausted(
         refusal.detail,

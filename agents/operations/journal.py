@@ -61,8 +61,10 @@ class ExecutionJournal:
     async def model_answered(self, turn: ModelTurn) -> None:
         """Store the turn and book its tokens; who watches is told that it can be read."""
         self._show_text(self._live.flush())
-        await self._store(model_turns.record_turn, turn=turn)
-        await self._gate.answered(turn.usage.total_tokens)
+        try:
+            await self._store(model_turns.record_turn, turn=turn)
+        finally:  # a provider that answered has done so, whatever became of the run
+            self._gate.answered(turn.usage.total_tokens)
         self._show("task.turn", ordinal=self._ordinal)
 
     async def tool_started(self, call: ToolCall) -> None:

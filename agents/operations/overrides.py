@@ -205,6 +205,7 @@ def _keep(override: AgentOverride, actor: Actor, now: datetime) -> AgentOverride
         number=override.record_version,
         values=override.values(),
         created_by=actor.label,
+        author_id=override.updated_by,
         created_at=now,
         updated_at=now,
     )

@@ -17,16 +17,15 @@ from agents.choices import (
     ReplayTools,
     StepKind,
 )
-from agents.errors import AgentVersionNotFound, ExecutionIsRunning, NothingRecorded
+from agents.errors import ExecutionIsRunning, NothingRecorded
 from agents.models import AgentExecution, AgentVersion, ExecutionReplay
-from agents.operations import resumption
+from agents.operations import resumption, versions
 from agents.runtime.spec import HELD, FailureKind
 from audit import operations as audit
 from kernel import ids
 from kernel.actors import Actor
 from kernel.errors import Invalid
 
-NO_VERSION: Final = "The agent has no such version."
 # Ends of a replay that are not of its own making.
 SAY_NOTHING: Final = HELD | {
     FailureKind.TOOL_OUTCOME_UNKNOWN,
@@ -80,7 +79,7 @@ def replay_execution(
         organization_id=organization_id, execution_id=execution_id, with_steps=False
     )
     origin = _origin_of(asked)
-    version = _find_version(origin, replay.version)
+    version = versions.find_version(origin, replay.version)
     if asked.status == ExecutionStatus.RUNNING:
         raise ExecutionIsRunning
     _check(origin, replay)
@@ -125,17 +124,6 @@ def find_played(*, execution: AgentExecution) -> PlayedAgain | None:
         return None
     replay = selectors.get_replay(execution=execution)
     return PlayedAgain(replay.origin_id, replay.tools, _same_end(execution, replay.origin))
-
-
-def _find_version(origin: AgentExecution, number: int | None) -> AgentVersion | None:
-    if number is None:
-        return None
-    try:
-        return selectors.get_version(
-            organization_id=origin.organization_id, agent_id=origin.agent_id, number=number
-        )
-    except AgentVersionNotFound:
-        raise Invalid.field("version", NO_VERSION) from None
 
 
 def _origin_of(asked: AgentExecution) -> AgentExecution:

@@ -173,9 +173,8 @@ def _prepare(
     newer = None if is_played else run_tools.newer_version(version)
     tools = run_tools.read_tools(
         version=version,
-        names=run_tools.still_allowed(
-            configuration.tools, newer=newer, agent_name=execution.agent_name
-        ),
+        names=configuration.tools,
+        agent_name=execution.agent_name,
         newer=newer,
         user_id=recording.user_id if recording else execution.user_id,
         author_ids=recording.author_ids if recording else execution.author_ids,

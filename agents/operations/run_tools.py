@@ -34,6 +34,7 @@ PROMPT: Final = {
 # The agent's own limit ends it, or that of its caller.
 AGENT_SECONDS: Final = 86_400
 NO_AGENT: Final = "There is no agent called {} any more. Go on without it."
+WITHDRAWN: Final = "The agent's present version or override no longer has it."
 READ_ONLY: Final = "This agent may only read, and the tool {} changes something."
 INSIDE: Final = "This agent may not call other services, and the tool {} does."
 # What an organization says of its agents (contract 003 B2).
@@ -69,6 +70,7 @@ def read_tools(
     *,
     version: AgentVersion,
     names: Iterable[str],
+    agent_name: str,
     newer: AgentVersion | None = None,
     user_id: UUID | None = None,
     author_ids: Sequence[UUID] = (),
@@ -77,12 +79,14 @@ def read_tools(
 ) -> RunTools:
     """Those of `names` that the agent can be offered now; the others are left out and logged.
 
-    `newer` is the version that the agent has meanwhile, whose limits count too, `user_id` and
+    `newer` is the version that the agent has meanwhile, whose limits count too; what it, or the
+    override of `agent_name`, no longer has is withdrawn. `user_id` and
     `author_ids` are who asked for the run, `ask` how it calls other agents, and `is_inside` that
     its caller may not call other services. One query, and one more each for roles and for agents.
     """
     versions = (version,) if newer is None else (version, newer)
-    asked = list(dict.fromkeys(names))
+    named = list(dict.fromkeys(names))
+    asked = _still_allowed(named, newer, agent_name)
     found = toolset.resolve(
         organization_id=version.organization_id,
         names=[name for name in asked if not name.startswith(AGENT_TOOL)],
@@ -90,9 +94,9 @@ def read_tools(
         user_id=user_id,
         author_ids=author_ids,
     )
-    if found.left_out:
-        names = list(found.left_out)
-        log.warning("agents.tools.left_out", agent_id=str(version.agent_id), names=names)
+    left_out = dict.fromkeys(set(named) - set(asked), WITHDRAWN) | dict(found.left_out)
+    if left_out:
+        log.warning("agents.tools.left_out", agent_id=str(version.agent_id), names=list(left_out))
     tools = {offered.name: _as_tool(offered) for offered in found.tools}
     tools |= _agents(version, asked, ask) if ask is not None else {}
     is_inside = is_inside or any(stays_inside(each) for each in versions)
@@ -104,7 +108,7 @@ def read_tools(
         ),
         rules={offered.name: offered.approval_rule_id for offered in found.tools},
         definitions={offered.name: offered.definition for offered in found.tools},
-        left_out=found.left_out,
+        left_out=left_out,
         is_inside=is_inside,
     )
 
@@ -119,33 +123,33 @@ def newer_version(version: AgentVersion) -> AgentVersion | None:
     return registry.load_versions([current_id])[current_id]
 
 
-def still_allowed(
-    names: Sequence[str], *, newer: AgentVersion | None, agent_name: str
-) -> tuple[str, ...]:
-    """Those of `names` that the agent has in its `newer` version, too."""
-    if newer is None:
-        return tuple(names)
-    now = effective.tools_of(version=newer, agent_name=agent_name)
-    return tuple(name for name in names if name in now)
-
-
 def may_repeat(*, execution: AgentExecution) -> Callable[[str], bool]:
     """Whether a call of the tool of that name may be made again; reads what it is asked about."""
 
     def ask(name: str) -> bool:
         if name.startswith(AGENT_TOOL):
             return True
-        newer = newer_version(execution.version)
         found = read_tools(
             version=execution.version,
-            names=still_allowed([name], newer=newer, agent_name=execution.agent_name),
-            newer=newer,
+            names=[name],
+            agent_name=execution.agent_name,
+            newer=newer_version(execution.version),
             user_id=execution.user_id,
             author_ids=execution.author_ids,
         )
         return found.may_repeat(name)
 
     return ask
+
+
+def _still_allowed(
+    names: Sequence[str], newer: AgentVersion | None, agent_name: str
+) -> Sequence[str]:
+    """Those of `names` that the agent has in its `newer` version, too."""
+    if newer is None:
+        return names
+    now = effective.tools_of(version=newer, agent_name=agent_name)
+    return [name for name in names if name in now]
 
 
 def stays_inside(version: AgentVersion) -> bool:

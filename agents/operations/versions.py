@@ -1,16 +1,35 @@
-"""Going back to what an agent was told before."""
+"""What an agent was told before: found for a new run, or gone back to."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
 
 from agents import selectors
-from agents.errors import AgentVersionIsCurrent
-from agents.models import Agent
+from agents.errors import AgentVersionIsCurrent, AgentVersionNotFound
+from agents.models import Agent, AgentExecution, AgentVersion
 from agents.operations import registry
 from audit import operations as audit
 from kernel.actors import Actor
+from kernel.errors import Invalid
+
+NO_VERSION: Final = "The agent has no such version."
+
+
+def find_version(origin: AgentExecution, number: int | None) -> AgentVersion | None:
+    """The version that a new task shall go by, of the agent of `origin`; None without a number.
+
+    Raises Invalid: the number is a field of what was asked, not an address.
+    """
+    if number is None:
+        return None
+    try:
+        return selectors.get_version(
+            organization_id=origin.organization_id, agent_id=origin.agent_id, number=number
+        )
+    except AgentVersionNotFound:
+        raise Invalid.field("version", NO_VERSION) from None
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from agents.choices import AgentKind
+from agents.errors import AgentDisabled
 from agents.models import Agent
 from agents.runtime.spec import FailureKind
 from agents.selectors import disabling_override
@@ -174,7 +175,9 @@ def wake_unpaid(organization_id: UUID, now: datetime) -> None:
 def wake_disabled(organization_id: UUID, agent_name: str, now: datetime) -> None:
     """Let tasks run now that wait for an agent, their own or one that it calls; a hook of
     `agents.operations.overrides`."""
-    reason = Q(error_kind=FailureKind.AGENT_DISABLED, error__contains=f" {agent_name} ")
+    reason = Q(
+        error_kind=FailureKind.AGENT_DISABLED, error__contains=AgentDisabled.about(agent_name)
+    )
     _wake(reason, organization_id, now)
 
 

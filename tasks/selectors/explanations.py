@@ -9,12 +9,13 @@ from uuid import UUID
 from django.db.models import Case, Count, Q, Value, When
 
 from agents.choices import AgentKind, AgentStatus
+from agents.errors import AgentDisabled
 from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
 from agents.selectors import disabling_override, list_disabling, overriding_provider
 from breakers.selectors import list_breakers
-from cost.choices import BudgetPeriod
 from cost.models import Budget
+from cost.selectors import periods
 from limits.choices import LimitScope
 from limits.selectors import find_rules, list_limits
 from tasks.choices import CALLER_GONE, DEADLINE, ReasonCode, TaskStatus
@@ -161,7 +162,7 @@ def _backoff(task: Task, agent: Agent, now: datetime) -> Iterator[Reason]:
     if task.error_kind == FailureKind.BREAKER_OPEN:
         yield _kept_by_breaker(task)
     elif task.error_kind == FailureKind.BUDGET_EXHAUSTED:
-        yield _kept_by_budget(task)
+        yield _kept_by_budget(task, now)
     elif task.error_kind == FailureKind.COST_UNPRICED:
         # However often it looks: until somebody sets the price.
         yield Reason(ReasonCode.COST_UNPRICED, task.error, "price", task.pk)
@@ -184,7 +185,7 @@ def _kept_by_override(task: Task, agent: Agent) -> Iterator[Reason]:
     # By what the reason names: it may be an agent that its own agent called.
     overrides = list_disabling(organization_id=task.organization_id)
     for override, name in overrides.values_list("pk", "agent_name"):
-        if f" {name} " in task.error:
+        if AgentDisabled.about(name) in task.error:
             if name != agent.name:  # which says so itself
                 code, until = ReasonCode.AGENT_DISABLED, task.available_at
                 yield Reason(code, task.error, "override", override, until=until)
@@ -200,15 +201,15 @@ def _kept_by_breaker(task: Task) -> Reason:
     return replace(reason, kind="breaker", id=found) if found else reason
 
 
-def _kept_by_budget(task: Task) -> Reason:
-    code, until = ReasonCode.BUDGET_EXHAUSTED, task.available_at
-    held = _held_by(task)  # None: budgets changed at that moment
+def _kept_by_budget(task: Task, now: datetime) -> Reason:
+    code, held = ReasonCode.BUDGET_EXHAUSTED, _held_by(task)
     budgets = Budget.objects.filter(organization_id=task.organization_id, pk__in=[held])
     period = budgets.values_list("period", flat=True).first() if held else None
-    if held is not None:
-        is_for_good = period == BudgetPeriod.TOTAL  # until somebody raises it
-        return Reason(code, task.error, "budget", held, until=None if is_for_good else until)
-    return Reason(code, task.error, "agent", task.agent_id or task.pk, until=until)
+    if held is None or period is None:  # budgets changed at that moment, or since
+        return Reason(code, task.error, "agent", task.agent_id or task.pk, until=task.available_at)
+    # It looks again before: somebody may raise it.
+    until = periods.reset_of(periods.bounds(period=period, now=now)[1])
+    return Reason(code, task.error, "budget", held, until=until)
 
 
 def _kept_by_rate(task: Task) -> Reason:

@@ -1,6 +1,6 @@
 """Agents and runs for tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -41,6 +41,24 @@ def registered(*tools: Tool) -> Iterator[None]:
     finally:
         for tool in tools:
             del catalogue.TOOLS._tools[tool.name], BUILTINS[tool.name]
+
+
+def noting(made: list[str], name: str, side_effect: Any, **fields: Any) -> Tool:
+    """A tool that writes its name into `made` each time it is called."""
+
+    def call(_context: Any, _arguments: Mapping[str, Any]) -> Any:
+        made.append(name)
+        return {"done": name, "call": len(made)}
+
+    return Tool(
+        name=name,
+        description=name,
+        parameters={"type": "object", "properties": {"text": {"type": "string"}}},
+        call=call,
+        side_effect=side_effect,
+        idempotent=side_effect == "read",
+        **fields,
+    )
 
 
 def answered(output: str = "Done.") -> RunResult:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -120,7 +121,8 @@ def enter(gate: RunGate, ordinal: int = 1) -> RunFailure | None:
             await gate.enter(CALL, ordinal)
         except RunStopped as stopped:
             return stopped.failure
-        await gate.answered(30)
+        gate.answered(30)
+        await gate.close()
         return None
 
     return loop.get().submit(run()).result(20)
@@ -234,3 +236,58 @@ def test_a_call_of_a_run_that_was_closed_holds_nothing_and_does_not_go_out(
 
     assert (Reservation.objects.count(), UsageRecord.objects.count()) == (0, 0)
     assert BudgetWindow.objects.get().reserved_usd == 0
+
+
+def told_with(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, report: Callable[..., None]
+) -> RunGate:
+    """A gate whose breaker is told by `report`."""
+    make_breaker(organization)
+    monkeypatch.setattr(calls, "report", report)
+    return RunGate(*make_run(organization))
+
+
+def test_an_answer_counts_though_the_breaker_cannot_be_told(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise OSError
+
+    gate = told_with(organization, monkeypatch, fail)
+
+    assert enter(gate) is None
+
+
+def test_a_run_cancelled_while_its_breaker_is_told_is_cancelled_and_tells_it(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling, go = threading.Event(), threading.Event()
+    told: list[Outcome] = []
+
+    def slowly(**report: Any) -> None:
+        telling.set()
+        assert go.wait(10)
+        told.append(report["outcome"])
+
+    gate = told_with(organization, monkeypatch, slowly)
+
+    async def run() -> None:
+        await gate.enter(CALL, 1)
+        gate.answered(30)
+        try:
+            await gate.enter(CALL, 2)
+        finally:
+            await gate.close()
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(run())
+        await asyncio.to_thread(telling.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    loop.get().submit(cancelled()).result(20)
+
+    assert told == [Outcome.SUCCESS]

@@ -45,8 +45,9 @@ def versions(organization: Organization, *configured: dict[str, Any]) -> list[Ag
 def offered(version: AgentVersion) -> RunTools:
     """To a run of the version, as things are now."""
     newer = run_tools.newer_version(version)
-    names = run_tools.still_allowed(["pay"], newer=newer, agent_name=version.agent.name)
-    return run_tools.read_tools(version=version, names=names, newer=newer)
+    return run_tools.read_tools(
+        version=version, names=["pay"], agent_name=version.agent.name, newer=newer
+    )
 
 
 @pytest.mark.django_db
@@ -81,4 +82,7 @@ def test_a_tool_has_to_be_in_both(organization: Organization, withdrawn: dict[st
     with registered(PAY):
         old, _ = versions(organization, FREE, withdrawn)
 
-        assert offered(old).tools == ()
+        found = offered(old)
+
+    assert found.tools == ()
+    assert found.left_out == {"pay": run_tools.WITHDRAWN}

@@ -14,7 +14,6 @@ from accounts.models import Organization, User
 from agents.errors import RunWithoutLease
 from agents.models import Agent, AgentExecution, ExecutionStep
 from agents.runtime.spec import RunResult
-from agents.runtime.tools import Tool
 from approvals.choices import ApprovalStatus
 from approvals.models import Approval
 from approvals.operations import decisions
@@ -25,7 +24,7 @@ from tasks.models import Task
 from tasks.operations import endings, requests, suspensions
 from tasks.operations.claims import Claim
 from tests.accounts.factories import make_user
-from tests.agents.factories import make_agent, registered
+from tests.agents.factories import make_agent
 from tests.approvals.factories import approve, make_people, make_rule, reject
 from tests.clients import ApiClient
 from tests.hub.console_rows import address
@@ -55,30 +54,6 @@ def respond(body: Mapping[str, Any]) -> Step:
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelPeer]:
     with answering(monkeypatch, respond) as model:
         yield model
-
-
-@pytest.fixture
-def calls() -> Iterator[list[str]]:
-    """Names of the tools in the order in which they were really called."""
-    made: list[str] = []
-
-    def tool(name: str, side_effect: Any) -> Tool:
-        def call(_context: Any, _arguments: Mapping[str, Any]) -> Any:
-            made.append(name)
-            return {"done": name}
-
-        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return Tool(
-            name=name,
-            description=name,
-            parameters=schema,
-            call=call,
-            side_effect=side_effect,
-            idempotent=side_effect == "read",
-        )
-
-    with registered(tool("send_note", "write"), tool("look", "read")):
-        yield made
 
 
 @pytest.fixture

@@ -68,6 +68,18 @@ def votes(api: Api, *people: User) -> list[int]:
     return [api(person).post(path, {}).status_code for person in people]
 
 
+def rewrite(task: Task, person: User) -> None:
+    """Somebody gives the task's agent another prompt."""
+    assert task.agent is not None
+    registry.update_agent(
+        organization_id=task.organization_id,
+        agent_id=task.agent.pk,
+        values={"system_prompt": "Pay whom you are told to."},
+        actor=make_actor(person),
+        now=clock.now(),
+    )
+
+
 def test_whoever_writes_into_a_task_asks_for_it_too(
     api: Api, people: list[User], task: Task, peer: ModelPeer
 ) -> None:
@@ -133,14 +145,7 @@ def test_whoever_wrote_what_the_agent_goes_by_asks_for_it_too(
     api: Api, people: list[User], task: Task, peer: ModelPeer
 ) -> None:
     ann, ben, cem = people
-    assert task.agent is not None
-    registry.update_agent(
-        organization_id=task.organization_id,
-        agent_id=task.agent.pk,
-        values={"system_prompt": "Pay Ben."},
-        actor=make_actor(ben),
-        now=clock.now(),
-    )
+    rewrite(task, ben)
     finish(claim_one(task))
 
     assert votes(api, ann, ben, cem) == [403, 403, 200]
@@ -165,18 +170,45 @@ def test_whoever_wrote_the_override_in_force_asks_for_it_too(
     assert Approval.objects.get().author_ids == [ben.pk]
 
 
+@pytest.mark.parametrize("where", ["version", "override"])
+def test_who_wrote_it_before_the_last_one_did_asks_for_it_too(
+    api: Api, people: list[User], task: Task, peer: ModelPeer, where: str
+) -> None:
+    """The last edit keeps the words of the one before."""
+    ann, ben, cem = people
+    dan = make_people(task.organization, 1)[0]
+    assert task.agent is not None
+    scope: dict[str, Any] = {"organization_id": task.organization_id, "now": clock.now()}
+    if where == "version":
+        rewrite(task, ben)
+        registry.update_agent(
+            agent_id=task.agent.pk, values={"temperature": 0.1}, actor=make_actor(cem), **scope
+        )
+    else:
+        made = overrides.create_override(
+            agent_name=task.agent.name,
+            values={"system_prompt": "Pay Ben."},
+            actor=make_actor(ben),
+            user_id=ben.pk,
+            **scope,
+        )
+        overrides.update_override(
+            override_id=made.pk,
+            values={"temperature": 0.1},
+            actor=make_actor(cem),
+            user_id=cem.pk,
+            **scope,
+        )
+    finish(claim_one(task))
+
+    assert votes(api, ann, ben, cem, dan) == [403, 403, 403, 200]
+
+
 def test_whoever_made_the_agent_before_may_decide(
     organization: Organization, api: Api, people: list[User], task: Task, peer: ModelPeer
 ) -> None:
     ann, ben, _ = people
-    assert task.agent is not None
-    registry.update_agent(
-        organization_id=organization.pk,
-        agent_id=task.agent.pk,
-        values={"system_prompt": "Pay whom you are told to."},
-        actor=make_actor(ben),
-        now=clock.now(),
-    )
+    rewrite(task, ben)
     later = make_task(organization, agent=task.agent, user_id=ann.pk)
     finish(claim_one(later))
 

@@ -9,12 +9,11 @@ import pytest
 
 from accounts.models import Organization
 from agents.models import Agent, AgentExecution
-from agents.runtime.tools import Tool
 from kernel import clock
 from tasks.choices import TaskStatus
 from tasks.models import Task, TaskAttempt
 from tasks.operations import endings, sweeps
-from tests.agents.factories import failed, make_agent, registered
+from tests.agents.factories import failed, make_agent, noting, registered
 from tests.peers.model_server import ModelPeer
 from tests.peers.script import Answer, Step
 from tests.tasks import factories
@@ -48,18 +47,7 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelPeer]:
 def calls() -> Iterator[list[str]]:
     """Names of the tools in the order in which they were really called."""
     made: list[str] = []
-
-    def tool(name: str, *, idempotent: bool) -> Tool:
-        def call(_context: Any, arguments: Mapping[str, Any]) -> Any:
-            made.append(name)
-            return {"done": name}
-
-        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return Tool(
-            name=name, description=name, parameters=schema, call=call, idempotent=idempotent
-        )
-
-    with registered(tool("send_note", idempotent=False), tool("read_note", idempotent=True)):
+    with registered(noting(made, "send_note", "write"), noting(made, "read_note", "read")):
         yield made
 
 

@@ -1,23 +1,17 @@
 """The boss, its helper and what they are told."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from accounts.models import Organization
 from agents.models import Agent
-from agents.runtime.tools import Tool
 from tasks.models import Task
-from tests.agents.factories import (
-    make_agent,
-    registered,
-)
+from tests.agents.factories import make_agent, noting, registered
 from tests.peers.model_server import ModelPeer
-from tests.peers.script import Respond, Step
+from tests.peers.script import Respond
 from tests.tasks import factories
 from tests.tasks.called.scenes import respond
-from tests.tasks.scripted import answering
 
 
 @pytest.fixture
@@ -27,39 +21,13 @@ def script() -> list[Respond]:
 
 
 @pytest.fixture
-def peer(monkeypatch: pytest.MonkeyPatch, script: list[Respond]) -> Iterator[ModelPeer]:
-    def as_told(body: Mapping[str, Any]) -> Step:
-        return script[-1](body)
-
-    with answering(monkeypatch, as_told) as model:
-        yield model
-
-
-@pytest.fixture
 def calls() -> Iterator[list[str]]:
     """Names of the tools in the order in which they were really called."""
     made: list[str] = []
-
-    def tool(name: str, side_effect: Any, **fields: Any) -> Tool:
-        def call(_context: Any, _arguments: Mapping[str, Any]) -> Any:
-            made.append(name)
-            return {"done": name}
-
-        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return Tool(
-            name=name,
-            description=name,
-            parameters=schema,
-            call=call,
-            side_effect=side_effect,
-            idempotent=side_effect == "read",
-            **fields,
-        )
-
     tools = (
-        tool("send_note", "write"),
-        tool("look", "read"),
-        tool("reach", "read", is_external=True),
+        noting(made, "send_note", "write"),
+        noting(made, "look", "read"),
+        noting(made, "reach", "read", is_external=True),
     )
     with registered(*tools):
         yield made
