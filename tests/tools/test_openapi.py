@@ -1,6 +1,7 @@
 """OpenAPI services: documents become tools, arguments become requests."""
 
 import json
+import tracemalloc
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from accounts.models import Organization
 from kernel.json_schemas import MOST_WORK
+from kernel.outbound import OutboundPolicy
 from tests.peers.tool_service import Service, tool_service
 from tests.tools.factories import (
     call,
@@ -20,7 +22,7 @@ from tests.tools.factories import (
 )
 from tools.clients import openapi
 from tools.clients.endpoints import Endpoint
-from tools.errors import ToolCallFailed
+from tools.errors import SourceRefuses, ToolCallFailed
 from tools.models import CatalogTool, ToolSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -265,6 +267,34 @@ def test_a_server_that_is_none_is_refused(
     source = refresh(make_source(organization, kind="openapi", url="", document=document))
 
     assert reason in source.last_error
+
+
+@pytest.mark.parametrize(
+    ("places", "letters"), [(600, 100_000), (1_000, 100_000), (1, 3_900_000), (10_000, 1)]
+)
+def test_a_servers_address_grows_within_bounds(places: int, letters: int) -> None:
+    server = {"url": "{a}" * places, "variables": {"a": {"default": "x" * letters}}}
+    document = {"openapi": "3.0.0", "servers": [server], "paths": {}}
+    endpoint = Endpoint(source_id=uuid4(), name="", kind="", key="", policy=OutboundPolicy())
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceRefuses, match="too long an address"):
+            openapi.server_of(document, endpoint)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 10_000_000
+
+
+def test_a_number_of_endless_digits_is_no_address() -> None:
+    """YAML reads it from hexadecimal; Python does not write it."""
+    server = {"url": "{a}", "variables": {"a": {"default": 16**5000}}}
+    endpoint = Endpoint(source_id=uuid4(), name="", kind="", key="", policy=OutboundPolicy())
+
+    with pytest.raises(SourceRefuses, match="too long an address"):
+        openapi.server_of({"openapi": "3.0.0", "servers": [server]}, endpoint)
 
 
 def test_many_large_operations_cost_little(organization: Organization) -> None:

@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
 from kernel import clock
@@ -122,6 +124,40 @@ def test_a_role_is_asked_of_everybody_who_asks(
     ]
 
     assert [offered(each) for each in found] == [[tool.tool_name], []]
+
+
+@pytest.mark.parametrize(
+    ("roles", "times"), [(["admin", "operator"], 1), (["admin", "auditor"], 0)]
+)
+def test_any_of_its_roles_suffices_for_each_who_asks(
+    organization: Organization, admin: User, operator: User, roles: list[str], times: int
+) -> None:
+    tool = make_tool(make_source(organization), declared_roles=roles)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = toolset.resolve(
+            organization_id=organization.pk,
+            names=[tool.tool_name],
+            agent_id=AGENT,
+            user_id=admin.pk,
+            author_ids=[operator.pk, admin.pk],
+        )
+
+    assert offered(found) == [tool.tool_name] * times
+    assert len(queries) == 2  # the tools, and everybody's roles
+
+
+def test_nobody_unknown_borrows_an_authors_role(organization: Organization, admin: User) -> None:
+    tool = make_tool(make_source(organization), declared_roles=["admin"])
+
+    found = toolset.resolve(
+        organization_id=organization.pk,
+        names=[tool.tool_name],
+        agent_id=AGENT,
+        author_ids=[admin.pk],
+    )
+
+    assert offered(found) == []
 
 
 def test_every_organization_has_rows_of_the_hubs_own_tools(

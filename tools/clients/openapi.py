@@ -131,12 +131,22 @@ def server_of(document: Mapping[str, Any], endpoint: Endpoint) -> str:
 def _first_server(document: Mapping[str, Any]) -> str:
     servers = document.get("servers")
     first = _mapping(servers[0]) if isinstance(servers, list) and servers else {}
-    url = str(first.get("url", "/"))
+    url = _short(first.get("url", "/"))
     for name, variable in _mapping(first.get("variables")).items():
-        url = url.replace(f"{{{name}}}", str(_mapping(variable).get("default", "")))
-        if len(url) > MOST_URL:  # one variable may hold others, twice
-            raise SourceRefuses("The document's server has too long an address.")
+        # Bounded before, too: the address may hold it hundreds of times.
+        value = _short(_mapping(variable).get("default", ""))
+        url = _short(url.replace(f"{{{name}}}", value))  # one variable may hold others, twice
     return url
+
+
+def _short(found: Any) -> str:
+    try:
+        text = str(found)
+    except ValueError:  # a number of thousands of digits
+        text = ""
+    if len(text) > MOST_URL or (found and not text):
+        raise SourceRefuses("The document's server has too long an address.")
+    return text
 
 
 def _operations(document: Mapping[str, Any]) -> "Iterator[_Found]":

@@ -67,16 +67,16 @@ def resolve(
 ) -> Toolset:
     """The tools called `names`, in their order, each once.
 
-    Left out are those that nobody has, that are disabled, are for other agents, or need a role that
-    one of those who asked (`user_id`, and `author_ids` with them) does not hold; a tool that needs
-    a role is for nobody unknown.
+    Left out are those that nobody has, that are disabled, are for other agents, or need one of some
+    roles while one of those who asked (`user_id`, and `author_ids` with them) holds none of these;
+    a tool that needs a role is for nobody unknown.
     """
     asked = list(dict.fromkeys(names))
     rows = selectors.list_tools(organization_id=organization_id).filter(tool_name__in=asked)
-    found = {row.tool_name: row for row in rows.select_related("source").defer("source__document")}
+    found = {row.tool_name: row for row in rows}
     needs_roles = any(row.effective_roles for row in found.values())
     people = (user_id, *author_ids)
-    roles = _roles_of_all(organization_id, people) if needs_roles else frozenset()
+    roles = _roles_of_each(organization_id, people) if needs_roles else []
     tools: list[OfferedTool] = []
     left_out: dict[str, str] = {}
     for name in asked:
@@ -96,7 +96,7 @@ def resolve(
     return Toolset(tuple(tools), left_out)
 
 
-def _refusal(row: CatalogTool, agent_id: UUID, roles: frozenset[str]) -> str:
+def _refusal(row: CatalogTool, agent_id: UUID, roles: Sequence[set[str]]) -> str:
     """Why the tool is not for the run; empty if it is."""
     if not row.is_enabled:
         return "It is disabled. Enable it in the tool catalogue."
@@ -104,9 +104,11 @@ def _refusal(row: CatalogTool, agent_id: UUID, roles: frozenset[str]) -> str:
         return f"Its source {row.source.name} is disabled. Enable that."
     if row.allowed_agents and agent_id not in row.allowed_agents:
         return "It is for other agents. Add this one to its allowed_agents."
-    if row.effective_roles and roles.isdisjoint(row.effective_roles):
-        needed = ", ".join(row.effective_roles)
-        return f"Who asked for the run does not hold a role that it needs: {needed}."
+    needed = row.effective_roles
+    # One person's role may be another than the next one's: any of them suffices.
+    if needed and any(held.isdisjoint(needed) for held in roles):
+        listed = ", ".join(needed)
+        return f"Who asked for the run does not hold a role that it needs: {listed}."
     return ""
 
 
@@ -118,25 +120,25 @@ def _refusal_now(
     `is_approved`: its policy had people asked when it was offered.
     """
     needs_roles = bool(row.effective_roles)
-    roles = _roles_of_all(row.organization_id, people) if needs_roles else frozenset()
+    roles = _roles_of_each(row.organization_id, people) if needs_roles else []
     if why := _refusal(row, agent_id, roles):
         return why
     return APPROVED_FROM_NOW_ON if row.needs_approval and not is_approved else ""
 
 
-def _roles_of_all(organization_id: UUID, people: Sequence[UUID | None]) -> frozenset[str]:
-    """What each of them holds."""
-    return frozenset.intersection(*(_roles_of(organization_id, each) for each in people))
-
-
-def _roles_of(organization_id: UUID, user_id: UUID | None) -> frozenset[str]:
-    if user_id is None:
-        return frozenset()
+def _roles_of_each(organization_id: UUID, people: Sequence[UUID | None]) -> list[set[str]]:
+    """What each of them holds, in one query; nobody known (None) holds nothing."""
+    held: dict[UUID | None, set[str]] = {each: set() for each in people}
     # A role for one project or environment says nothing about a tool.
     rows = RoleAssignment.objects.filter(
-        organization_id=organization_id, user_id=user_id, scope={}, user__is_active=True
+        organization_id=organization_id,
+        user_id__in=[each for each in held if each is not None],
+        scope={},
+        user__is_active=True,
     )
-    return frozenset(rows.values_list("role__name", flat=True))
+    for user_id, role in rows.values_list("user_id", "role__name"):
+        held[user_id].add(role)
+    return list(held.values())
 
 
 def _offered(row: CatalogTool, own: BuiltIn | None, refusal: Refusal) -> OfferedTool:

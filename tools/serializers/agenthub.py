@@ -18,7 +18,7 @@ class CatalogEntryOutput(RowOutput[CatalogTool]):
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
     recordVersion = serializers.SerializerMethodField(
-        help_text="Grows whenever the row changes: the second in which it did."
+        help_text="The second of `updatedAt`, which each refresh moves too."
     )
     _owner = serializers.SerializerMethodField(help_text="Null: the hub's own.")
     isActive = serializers.SerializerMethodField()
@@ -41,7 +41,7 @@ class CatalogEntryOutput(RowOutput[CatalogTool]):
         read_only_fields = fields
 
     def get_recordVersion(self, tool: CatalogTool) -> int:  # noqa: N802 - DRF's name for seed 004's
-        """Refreshes count no versions."""
+        """No count is kept: two changes within a second are one version."""
         return int(tool.updated_at.timestamp())
 
     def get__owner(self, tool: CatalogTool) -> UUID | None:
