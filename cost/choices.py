@@ -38,6 +38,9 @@ class BudgetSource(TextChoices):
 DEMO: Final = "demo"
 # What a call cost whose answer nobody got, although the provider may bill it: all that was held.
 ESTIMATED_SOURCE: Final = "estimated"
+OWN_SOURCE: Final = "organization"
+# An answer came without figures: what was reserved counts, the most that it can have cost.
+UNMEASURED_SOURCE: Final = "unmeasured"
 MONEY_DIGITS: Final = 18
 MONEY_PLACES: Final = 8
 # The precision of every column of money: a hundred-millionth of a dollar.

@@ -11,6 +11,7 @@ def roll_usage(**_newer_arguments: object) -> None:
     rollup.roll_usage()
 
 
+# The name is kept: schedules of the former version have it.
 @job("cost.release_abandoned", queue="housekeeping", every=60)
 def book_abandoned(**_newer_arguments: object) -> None:
     """Count as spent what was held for calls that nobody closed."""

@@ -91,8 +91,9 @@ class GroupForm(AllForm):
 
     def of(self, rows: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
         """Those of the group of the page's letter."""
-        letter = rows.model.objects.filter(pk=self.object_id)
-        return rows.filter(group__in=letter.values("group"))
+        # Of any status: what `redrive_group` puts back goes by the group of such a letter too.
+        own = DeadLetter.objects.filter(organization_id=self.request.user.organization_id)
+        return rows.filter(group__in=own.filter(pk=self.object_id).values("group"))
 
 
 class Standing(admin.SimpleListFilter):

@@ -135,11 +135,19 @@ class BudgetForm(BudgetLimits):
         agents = choices_of(self.request, "agent")
         self.fields["agent"].choices = [("", "Each one for itself"), *agents]
 
+    def clean(self) -> dict[str, Any]:
+        """Whose it is, said once: a budget of another than was meant would go unnoticed."""
+        found = super().clean()
+        if found.get("agent") and found.get("scope", BudgetScope.AGENT) != BudgetScope.AGENT:
+            self.add_error("agent", "Choose none, or make the budget of an agent.")
+        elif found.get("agent") and found.get("subject_id"):
+            self.add_error("subject_id", "Choose the agent above, or give an id; not both.")
+        return found
+
     def values(self) -> dict[str, Any]:
         """As the operation takes them."""
         found = super().values()
-        agent = found.pop("agent")
-        if found["scope"] == BudgetScope.AGENT and agent:
+        if agent := found.pop("agent"):
             found["subject_id"] = UUID(agent)
         return found
 

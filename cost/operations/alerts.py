@@ -14,8 +14,7 @@ from kernel.actors import SYSTEM
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A window after a call was booked, and its budget; no budget: it is inactive, or a version's
-    daily limit."""
+    """A window after a call was booked, and its budget's limits, which an inactive one has not."""
 
     window_id: UUID
     budget_id: UUID | None

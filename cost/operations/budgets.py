@@ -18,7 +18,8 @@ from kernel.actors import Actor
 from kernel.errors import Invalid
 
 # Called with organization and now, in the transaction that raises, softens or removes a budget, or
-# sets a price; the apps whose work waits for money append themselves in `AppConfig.ready`.
+# sets a price; the apps whose work waits for money append themselves in `AppConfig.ready`. They
+# must skip what is locked: windows are held while they run, and who waits for these may hold it.
 RAISED: Final[list[Callable[[UUID, datetime], None]]] = []
 # Whether an organization has the subject of a budget of this scope; filled by the apps that know.
 THERE: Final[dict[str, Callable[[UUID, UUID], bool]]] = {}

@@ -8,16 +8,12 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from cost.choices import ESTIMATED_SOURCE, FREE
+from cost.choices import ESTIMATED_SOURCE, FREE, OWN_SOURCE, UNMEASURED_SOURCE
 from cost.models import Reservation, UsageRecord
 from cost.operations import alerts, windows
 from cost.operations.alerts import Counted
 from cost.selectors import prices
 from kernel import ids
-
-OWN_SOURCE: Final = "organization"
-# An answer came without figures: what was reserved counts, the most that it can have cost.
-UNMEASURED_SOURCE: Final = "unmeasured"
 
 
 def book_sql(*, execution_id: str = "%(execution_id)s") -> str:
@@ -57,17 +53,10 @@ class Booking:
             )
         record.cost_usd, record.is_priced, record.price_source, record.occurred_at = row
         record._state.adding, record._state.db = False, connection.alias
-        self._tell(rows)
-        return record
-
-    def _tell(self, rows: Sequence[tuple[Any, ...]]) -> None:
         counted = [Counted(*found[5:]) for found in rows if found[5] is not None]
-        alerts.tell(
-            record=self.record,
-            reserved_usd=rows[0][4],
-            counted=counted,
-            now=self.parameters["now"],
-        )
+        now = self.parameters["now"]
+        alerts.tell(record=record, reserved_usd=rows[0][4], counted=counted, now=now)
+        return record
 
 
 # Joins the caller's: a savepoint would be two more messages on the path of every call.
@@ -112,12 +101,17 @@ def record_usage(
 
 def prepare(
     *,
+    organization_id: UUID,
     provider: str,
     model: str,
     answered_by: str = "",
     usage: prices.TokenUsage,
+    execution_id: UUID | None,
+    ordinal: int,
+    agent_id: UUID | None = None,
+    task_id: UUID | None = None,
+    user_id: UUID | None = None,
     now: datetime,
-    **call: Any,
 ) -> Booking:
     """What `record_usage` books, for a caller whose own statement does (`book_sql`)."""
     listed = max(
@@ -131,15 +125,21 @@ def prepare(
         id=ids.new(),
         created_at=now,
         updated_at=now,
+        organization_id=organization_id,
         provider=provider,
         model=model,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
-        **call,
+        execution_id=execution_id,
+        ordinal=ordinal,
+        agent_id=agent_id,
+        task_id=task_id,
+        user_id=user_id,
     )
-    return _booking(record, listed, is_measured=not usage.unmeasured_requests)
+    is_measured = not usage.unmeasured_requests
+    return _booking(record, listed, is_measured=is_measured, kept_ordinal=ordinal)
 
 
 @transaction.atomic(savepoint=False)
@@ -162,16 +162,27 @@ def record_unanswered(*, held: Reservation, may_be_answered: bool, now: datetime
         task_id=held.task_id,
         user_id=held.user_id,
     )
-    kept = held.ordinal if may_be_answered else None
-    estimate = {"is_estimate": True, "kept_ordinal": kept, "other_source": ESTIMATED_SOURCE}
-    booking = _booking(record, prices.Price(FREE, is_priced=False), is_measured=False, **estimate)
+    booking = _booking(
+        record,
+        prices.Price(FREE, is_priced=False),
+        is_measured=False,
+        is_estimate=True,
+        kept_ordinal=held.ordinal if may_be_answered else None,
+        other_source=ESTIMATED_SOURCE,
+    )
     rows = _run(booking)
     if rows[0][0] is not None:  # else nothing was held, and nothing counts
         booking.finish(rows)
 
 
 def _booking(
-    record: UsageRecord, listed: prices.Price, *, is_measured: bool, **estimate: Any
+    record: UsageRecord,
+    listed: prices.Price,
+    *,
+    is_measured: bool,
+    is_estimate: bool = False,
+    kept_ordinal: int | None,
+    other_source: str = UNMEASURED_SOURCE,
 ) -> Booking:
     asked: dict[str, Any] = {
         **windows.lock_keys(record.organization_id),
@@ -194,10 +205,9 @@ def _booking(
         "is_measured": is_measured,
         "price_source": listed.source,
         "own_source": OWN_SOURCE,
-        "other_source": UNMEASURED_SOURCE,
-        "is_estimate": False,
-        "kept_ordinal": record.ordinal,
-        **estimate,
+        "other_source": other_source,
+        "is_estimate": is_estimate,
+        "kept_ordinal": kept_ordinal,
     }
     return Booking(record, asked)
 

@@ -44,7 +44,11 @@ class RunCost:
 
 
 def costs_of_runs(*, execution_ids: Sequence[UUID]) -> dict[UUID, RunCost]:
-    """The cost of executions, of those that have any: one statement."""
+    """The cost of executions, of those that have any: one statement.
+
+    Of any organization that the caller's scope lets it see: a worker closes the runs that ended
+    meanwhile, of several organizations, in one transaction in the platform's.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_OF_RUNS, {"execution_ids": list(execution_ids)})
         return {row[0]: RunCost(*row[1:]) for row in cursor.fetchall()}

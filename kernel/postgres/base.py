@@ -42,9 +42,14 @@ class ScopedCursor(ClientCursor[Any]):
     The setting is the transaction's and ends with it: a connection that is kept, or that a pooler
     gives to somebody else, carries nobody's scope. A statement outside of a transaction becomes one
     of two, which PostgreSQL runs in a transaction of their own (simple query protocol).
+    PostgreSQL parses the whole message before it runs any of it: a first statement that cannot be
+    parsed leaves no transaction rather than a failed one, and code that swallowed such an error
+    inside of `atomic` would go on in a new transaction.
     """
 
+    # Set while `execute` sends a transaction's first statement: the BEGIN before it.
     _begin = b""
+    # How many of the last message's results, the first ones, are not those of the caller's.
     _prefixes = 0
 
     @property

@@ -1,5 +1,7 @@
 """The console's pages of the usage ledger, of budgets, and of what agents cost."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -57,6 +59,30 @@ def test_a_budget_is_made_for_an_agent_by_name(client: Client, admin: User) -> N
     assert [row.pk for row in own.context["cl"].result_list] == [budget.pk]
     page = client.get(address(type(agent), agent.pk)).content.decode()
     assert f"{list_address(Budget)}?subject_id={agent.pk}" in page
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        ({"scope": "organization"}, "Choose none, or make the budget of an agent."),
+        ({"scope": "task"}, "Choose none, or make the budget of an agent."),
+        ({"scope": "run"}, "Choose none, or make the budget of an agent."),
+        ({"scope": "agent", "subject_id": str(uuid4())}, "Choose the agent above, or give an id"),
+    ],
+    ids=["organization", "task", "run", "agent-and-id"],
+)
+def test_a_chosen_agent_is_never_passed_over(
+    client: Client, admin: User, chosen: dict[str, str], shown: str
+) -> None:
+    agent = make_agent(admin.organization)
+    client.force_login(admin)
+    new = {"agent": str(agent.pk), "period": "total", "at_limit": "soft", "limit_usd": "2"}
+
+    button = reverse("admin:cost_budget_create_budget")
+    page = client.post(button, {"_form_submitted": "on", **new, **chosen}).content.decode()
+
+    assert shown in page
+    assert not Budget.objects.exists()
 
 
 @pytest.mark.parametrize("days", ["7", "30", "x", "0"])

@@ -164,8 +164,13 @@ def test_a_run_that_is_closed_while_its_call_settles_is_booked_once(
     )
 
     assert not [found for found in outcomes if isinstance(found, Exception)]
-    window = BudgetWindow.objects.get(scope="organization")
-    assert (window.spent_usd, window.reserved_usd) == (spent(), Decimal(0))
+    by_agent = {
+        agent_id: sum(row.cost_usd for row in UsageRecord.objects.filter(agent_id=agent_id))
+        for agent_id in AGENTS[:2]
+    }
+    windows = BudgetWindow.objects.values_list("subject_id", "spent_usd")
+    assert dict(windows) == {organization.pk: spent(), **by_agent}
+    assert not BudgetWindow.objects.exclude(reserved_usd=0).exists()
     assert UsageRecord.objects.count() == len(calls)
 
 
