@@ -312,7 +312,7 @@ def test_what_a_run_says_is_redacted_wherever_it_goes(
         assert VAULT.encode() not in place
         assert SETTING.encode() not in place
     assert "agents.tool.broke" in written.getvalue()
-    assert pages(client, admin, task) > 20
+    look_at_pages(client, admin, task)
 
 
 ANSWER: Final = "It is [redacted] , so use [redacted] or key=[redacted]."
@@ -336,8 +336,8 @@ def trail(agent: Agent) -> bytes:
     return b"".join(pieces)
 
 
-def pages(client: ApiClient, admin: User, task: Task) -> int:
-    """How many pages of API, console and metrics were looked at, none of which has a canary."""
+def look_at_pages(client: ApiClient, admin: User, task: Task) -> None:
+    """No page of API, console and metrics has a canary."""
     browser = Client()
     browser.force_login(admin)
     run = AgentExecution.objects.get(task_id=task.pk)
@@ -348,9 +348,9 @@ def pages(client: ApiClient, admin: User, task: Task) -> int:
     answers += [client.get(f"/api/v1/{path}") for path in asked]
     answers.append(browser.get("/metrics"))
     for answer in answers:
+        assert answer.status_code == 200, answer.request["PATH_INFO"]
         assert VAULT not in answer.content.decode()
         assert SETTING not in answer.content.decode()
-    return len([answer for answer in answers if answer.status_code == 200])
 
 
 @pytest.mark.django_db(transaction=True)
