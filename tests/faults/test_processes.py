@@ -108,9 +108,13 @@ def test_a_relay_that_is_killed_leaves_no_hole(scene: Scene, moment: str) -> Non
     with listening(scene) as heard:
         agent_id = run_some(scene, moment)
         eventually((scene.folder / HELD).exists)
+        pid, published = map(int, (scene.folder / HELD).read_text().split())
+        assert bool(published) is (moment == "after")
+        # What was published is on its way to whoever listens, no matter who dies now.
+        eventually(lambda: len(heard) == published)
         told = list(heard)
         relay = scene.kill("worker")
-        assert relay.pid == int((scene.folder / HELD).read_text())
+        assert relay.pid == pid
         (scene.folder / HELD).unlink()
         (scene.folder / HOLD).unlink()
         rest(scene)
@@ -121,7 +125,6 @@ def test_a_relay_that_is_killed_leaves_no_hole(scene: Scene, moment: str) -> Non
     assert sorted(counted) == list(range(first + 1, last + 1))
     twice = {sequence for sequence, times in counted.items() if times > 1}
     # Whoever heard an event twice knows it by its number; the first time, all came in order.
-    assert bool(told) is (moment == "after")
     assert twice == set(told)
     assert list(counted) == sorted(counted)
     assert {outcome for *_, outcome in scene.attempts(agent_id)} <= {"succeeded", "lost"}

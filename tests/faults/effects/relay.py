@@ -1,7 +1,7 @@
 """A relay that stops where a test wants to kill it.
 
 While the file `hold-relay` is in the folder, it waits before (or, if the file says so, after) it
-publishes, and says so with the file `relay-held`.
+publishes, and says so with the file `relay-held`: its process, and how much of this is published.
 """
 
 import os
@@ -30,17 +30,20 @@ def publish(messages: Iterable[bytes]) -> None:
         return _publish(messages)
     wanted = Path(os.environ[FOLDER]) / HOLD
     when = wanted.read_text() if wanted.exists() else ""
+    batch = list(messages)
     if when == "before":
-        _wait(wanted)
-    _publish(messages)
+        _wait(wanted, published=0)
+    _publish(batch)
     if when == "after":
-        _wait(wanted)
+        _wait(wanted, published=len(batch))
     return None
 
 
-def _wait(wanted: Path) -> None:
+def _wait(wanted: Path, *, published: int) -> None:
     held = wanted.with_name(HELD)
-    held.write_text(str(os.getpid()))
+    noted = held.with_suffix(".new")
+    noted.write_text(f"{os.getpid()} {published}")
+    noted.rename(held)  # whoever sees the file reads all of it
     while wanted.exists():
         time.sleep(0.02)
     held.unlink(missing_ok=True)
