@@ -25,8 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A hub that skips the welcome task."""
-    folder = tmp_path_factory.mktemp("faults")
-    (folder / "welcomed").touch()
+    folder = hubs.started_before(tmp_path_factory, "faults")
     with openai_peer(respond=scenery.respond) as peer:
         settings = scenery.settings_of(folder, peer)
         with hubs.serving(folder, **settings) as hub:

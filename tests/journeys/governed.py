@@ -161,7 +161,6 @@ class Scene:
 @contextmanager
 def governed(data_dir: Path) -> Iterator[Scene]:
     """A hub that has asked both servers for their tools."""
-    (data_dir / "welcomed").touch()
     with ExitStack() as stack:
         models = stack.enter_context(openai_peer())
         weather, orders = stack.enter_context(mcp_site()), stack.enter_context(tool_service())

@@ -1,5 +1,6 @@
 """Whole hubs as their users start them: `manage.py up` in a process of its own."""
 
+import fcntl
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 120.0
@@ -102,6 +104,30 @@ def command_of(process: psutil.Process) -> list[str]:
     except psutil.NoSuchProcess:
         return []
     return found
+
+
+def started_before(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A data folder of a hub that has been started and stopped once, and skips the welcome task.
+
+    One is made for all test processes and copied: what a first start does takes 15 s, and has
+    tests of its own.
+    """
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    original = shared / "started-before"
+    with (shared / "started-before.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not original.exists():
+            first = shared / "first-start"
+            first.mkdir(mode=0o711)
+            (first / "welcomed").touch()
+            with serving(first) as hub:
+                assert hub.url
+            first.rename(original)
+    # The servers' files keep their owner, who is not root.
+    copy = factory.mktemp("hubs") / name
+    subprocess.run(["cp", "-a", str(original), str(copy)], check=True)
+    return copy
 
 
 @contextmanager

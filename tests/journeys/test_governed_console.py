@@ -13,7 +13,7 @@ from tests.journeys.test_console import FLAGS, MILLISECONDS, PHONE, Visit
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """The hub and the servers around it."""
-    with governed(tmp_path_factory.mktemp("governed-console")) as found:
+    with governed(hubs.started_before(tmp_path_factory, "governed-console")) as found:
         yield found
 
 

@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 
+from tests.journeys import hubs
 from tests.journeys.governed import Scene, governed
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """The hub and the servers around it."""
-    with governed(tmp_path_factory.mktemp("governed")) as found:
+    with governed(hubs.started_before(tmp_path_factory, "governed")) as found:
         yield found
 
 

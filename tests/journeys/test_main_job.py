@@ -43,9 +43,7 @@ def anthropic() -> Iterator[ModelPeer]:
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose hub skips the welcome task."""
-    folder = tmp_path_factory.mktemp("job")
-    (folder / "welcomed").touch()
-    return folder
+    return hubs.started_before(tmp_path_factory, "job")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.journeys.test_console import FLAGS, MILLISECONDS
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub that has started."""
-    with hubs.serving(tmp_path_factory.mktemp("second-factor")) as serving:
+    with hubs.serving(hubs.started_before(tmp_path_factory, "second-factor")) as serving:
         assert serving.url
         yield serving
 

@@ -18,7 +18,7 @@ LABEL = "Log in with the provider"
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub that may call loopback."""
-    folder = tmp_path_factory.mktemp("single-sign-on")
+    folder = hubs.started_before(tmp_path_factory, "single-sign-on")
     with hubs.serving(folder, HUB_OUTBOUND_ALLOW="127.0.0.0/8") as serving:
         assert serving.url
         yield serving

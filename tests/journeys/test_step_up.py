@@ -20,7 +20,7 @@ from tests.journeys.test_second_factor import give_password
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The hub's data."""
-    return tmp_path_factory.mktemp("step-up")
+    return hubs.started_before(tmp_path_factory, "step-up")
 
 
 @pytest.fixture(scope="module")
