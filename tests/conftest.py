@@ -23,6 +23,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
 from pytest_django import DjangoDbBlocker
+from xdist.remote import Producer  # type: ignore[import-untyped]  # ships no types
 
 from accounts.choices import UserRole
 from accounts.clients import stamps
@@ -32,7 +33,7 @@ from hub.embedded import servers as embedded
 from hub.embedded.servers import Servers
 from hub.settings import database
 from kernel import jobs, redis_client, tenancy
-from tests import forgetting
+from tests import distribution, forgetting
 from tests.accounts import factories
 from tests.clients import ApiClient
 from tests.emptying import Emptying
@@ -130,6 +131,17 @@ def stranger(other_organization: Organization) -> User:
 def api() -> Callable[[User | None], ApiClient]:
     """`api(user)` is a client of the REST API logged in as `user`; `api(None)` is anonymous."""
     return ApiClient
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first."""
+    distribution.hubs_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distribution.ByFile:
+    """The distribution of this suite, whatever `--dist` says."""
+    return distribution.ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""Journeys start whole hubs: they run one after another, beside the other tests."""
+"""Journeys start whole hubs: they take longer than other tests."""
 
 from pathlib import Path
 
@@ -11,10 +11,8 @@ SECONDS = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One xdist worker takes them all: two hubs at a time would starve each other on two cores."""
+    """Each of them may take longer."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("journeys"))
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(SECONDS))
+        if here in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS))

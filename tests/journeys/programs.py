@@ -22,21 +22,22 @@ def external_servers() -> tuple[str, str] | None:
     return (str(postgres[-1]), redis) if postgres and redis else None
 
 
-# Journey file -> (what it needs, how to get it).
-NEEDS: dict[str, tuple[Callable[[], object], str]] = {
-    "test_console.py": (chromium, "install chromium"),
-    "test_governed_console.py": (chromium, "install chromium"),
-    "test_single_sign_on.py": (chromium, "install chromium"),
-    "test_external_servers.py": (external_servers, "install postgresql and redis-server"),
+# What a journey asks for of the above -> how to get it.
+NEEDS: dict[Callable[[], object], str] = {
+    chromium: "install chromium",
+    external_servers: "install postgresql and redis-server",
 }
 
 
 @cache
 def left_out() -> dict[str, str]:
     """The journey files that cannot run here, each with what would make it run."""
-    here = Path(__file__).parent
+    missing = {f"programs.{find.__name__}(": mend for find, mend in NEEDS.items() if not find()}
     return {
-        name: mend for name, (find, mend) in NEEDS.items() if (here / name).exists() and not find()
+        file.name: mend
+        for file in sorted(Path(__file__).parent.glob("test_*.py"))
+        for asked, mend in missing.items()
+        if asked in file.read_text(encoding="utf-8")
     }
 
 
