@@ -1,5 +1,7 @@
 """How agents refuse."""
 
+from uuid import UUID
+
 from kernel.errors import Conflict, DomainError, Forbidden, NotFound
 
 
@@ -66,10 +68,10 @@ class AgentDisabled(Forbidden):
     code = "agent.disabled"
     message = "The agent is disabled by an override. Have an administrator enable it."
 
-    @staticmethod
-    def about(agent_name: str) -> str:
-        """How its sentence begins where the agent is known: what waits is found by that."""
-        return f"Agent {agent_name} is disabled by an override."
+    def __init__(self, detail: str = "", *, override_id: UUID | None = None) -> None:
+        super().__init__(detail)
+        # By which what waits for the agent is found.
+        self.override_id = override_id
 
 
 class AgentIsOverridden(Conflict):

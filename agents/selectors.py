@@ -1,6 +1,6 @@
 """Questions about agents, their versions and overrides, and their executions."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import unified_diff
@@ -144,8 +144,9 @@ def list_approvals(
     found = list(asked.select_related("decided_by").order_by("created_at", "pk"))
     if not found:
         return []
-    root_id = _root_id(execution)
-    calls = {str(uuid5(root_id, s.call_id)): s for s in steps if s.kind == StepKind.TOOL_CALL}
+    root_id = root_of(execution)
+    made = [step for step in steps if step.kind == StepKind.TOOL_CALL]
+    calls = {str(call_key(root_id=root_id, call_id=step.call_id)): step for step in made}
     return [
         CallApproval(each, each.status_at(now=now), calls.get(each.call_id))
         for each in found
@@ -153,16 +154,43 @@ def list_approvals(
     ]
 
 
-def _root_id(execution: AgentExecution) -> UUID:
-    """The first of the runs that go on from each other: calls are asked about under its id."""
-    runs = AgentExecution.objects.filter(
-        organization_id=execution.organization_id, task_id=execution.task_id
-    )
-    before = dict(runs.values_list("pk", "resumed_from_id"))
-    root_id: UUID = execution.pk
-    while (earlier := before.get(root_id)) is not None and earlier in before:
-        root_id = earlier
-    return root_id
+def call_key(*, root_id: UUID, call_id: str) -> UUID:
+    """By which a call's approval and the runs of a called agent are found, whichever attempt makes
+    it: providers' ids of calls are unique only among the runs that go on from `root_id`."""
+    return uuid5(root_id, call_id)
+
+
+# By the key of each run: what else the task has costs nothing.
+_ROOTS: Final = """
+WITH RECURSIVE chain AS (
+    SELECT id AS run_id, id, resumed_from_id, task_id, 0 AS place FROM agents_agentexecution
+    WHERE id = ANY(%(runs)s) AND organization_id = %(organization)s
+    UNION ALL
+    SELECT chain.run_id, before.id, before.resumed_from_id, before.task_id, chain.place + 1
+    FROM agents_agentexecution AS before JOIN chain ON before.id = chain.resumed_from_id
+    WHERE before.task_id IS NOT DISTINCT FROM chain.task_id
+)
+SELECT DISTINCT ON (run_id) run_id AS id, id AS root_id FROM chain ORDER BY run_id, place DESC
+"""
+
+
+def root_of(execution: AgentExecution) -> UUID:
+    """The first of the runs of its task that `execution` goes on from, or itself."""
+    return roots_of(executions=[execution])[execution.pk]
+
+
+def roots_of(*, executions: Sequence[AgentExecution]) -> dict[UUID, UUID]:
+    """The same for several runs of one organization; one query, or none."""
+    roots: dict[UUID, UUID] = {run.pk: run.pk for run in executions}
+    going_on = [run for run in executions if run.resumed_from_id is not None]
+    if going_on:
+        asked = {
+            "runs": [run.pk for run in going_on],
+            "organization": going_on[0].organization_id,
+        }
+        found: Any = AgentExecution.objects.raw(_ROOTS, asked)
+        roots |= {run.pk: run.root_id for run in found}
+    return roots
 
 
 def get_output(*, organization_id: UUID, step_id: UUID) -> StepOutput:

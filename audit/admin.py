@@ -20,16 +20,8 @@ from audit.models import AuditCheckpoint, AuditEvent, joined
 from audit.selectors import chain, checkpoints, events
 from audit.selectors.events import parts
 from kernel import clock, display
-from kernel.admin import (
-    AUDITED,
-    SEEN,
-    ConsoleAdmin,
-    column,
-    exact_time,
-    names_of,
-    status_column,
-    time_column,
-)
+from kernel.admin import AUDITED, ConsoleAdmin, names_of
+from kernel.admin_columns import SEEN, column, exact_time, status_column, time_column
 from kernel.admin_forms import TEXT, DialogForm, list_form_button
 
 LONGEST_NAME: Final = 60

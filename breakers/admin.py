@@ -16,7 +16,8 @@ from breakers.models import CircuitBreaker
 from breakers.operations import standings, switches
 from breakers.operations.standings import Shown
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, IndexedChangeList, column, confirmed, exact_time
+from kernel.admin import ConsoleAdmin, IndexedChangeList, confirmed
+from kernel.admin_columns import column, exact_time
 from kernel.admin_forms import NUMBER, DialogForm, form_button, list_form_button, text
 from preferences.choices import EDIT
 

@@ -18,15 +18,8 @@ from dead_letters.choices import REDRIVE_CAP, LetterStatus
 from dead_letters.models import DeadLetter
 from dead_letters.operations import redrives
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    names_of,
-    status_column,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, confirmed, names_of
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import DialogForm, form_button, list_form_button
 from preferences.choices import EDIT
 
@@ -41,6 +34,15 @@ def _is_open(letter: DeadLetter) -> bool:
 
 def _task_link(letter: DeadLetter) -> Any:
     return display.page_link("tasks_task", letter.task_id, letter.task.title)
+
+
+def _word(status: LetterStatus) -> str:
+    """As the button says it: who presses "Retry" has not "redriven" anything."""
+    return "Retried" if status == LetterStatus.REDRIVEN else status.label
+
+
+def _status(letter: DeadLetter) -> str:
+    return display.status(letter.status, _word(LetterStatus(letter.status)))
 
 
 def _error(letter: DeadLetter) -> SafeString:
@@ -105,7 +107,7 @@ class Standing(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """What it can be asked for beside the open ones."""
         kept = (LetterStatus.REDRIVEN, LetterStatus.REMOVED)
-        return [*((each.value, each.label) for each in kept), (ALL, "All")]
+        return [*((each.value, _word(each)) for each in kept), (ALL, "All")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """The open ones first, in place of all."""
@@ -122,6 +124,9 @@ class Standing(admin.SimpleListFilter):
         return queryset if asked == ALL else queryset.filter(status=asked)
 
 
+STATUS: Final = column("status", lambda letter: letter, _status)
+
+
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ConsoleAdmin):
     """Tasks that failed for good."""
@@ -131,7 +136,7 @@ class DeadLetterAdmin(ConsoleAdmin):
     edit_permission = EDIT
     list_display: ClassVar = (
         column("title", lambda letter: letter.task.title),
-        status_column(),
+        STATUS,
         column("error", lambda letter: letter, _error),
         column("group", lambda letter: letter, _alike),
         "failures",
@@ -147,7 +152,7 @@ class DeadLetterAdmin(ConsoleAdmin):
     ordering: ClassVar = ("-last_failed_at", "-pk")
     fields: ClassVar = (
         column("task", _task_link),
-        status_column(),
+        STATUS,
         column("kind", lambda letter: letter.error_type.replace("_", " ")),
         column("error", lambda letter: letter.last_error, display.text_block),
         column("group", lambda letter: letter, _alike),

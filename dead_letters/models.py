@@ -46,4 +46,4 @@ class DeadLetter(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.error_type or 'failed'}: {self.task_id}"
+        return self.task.title

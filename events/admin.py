@@ -9,13 +9,8 @@ from django.http import HttpRequest
 from events.choices import list_types
 from events.models import OutboxEvent
 from kernel import display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    exact_time,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin
+from kernel.admin_columns import column, exact_time, recent_values, time_column
 
 
 @admin.register(OutboxEvent)

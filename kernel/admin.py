@@ -24,14 +24,12 @@ from kernel import clock, display
 from kernel.actors import Actor
 from kernel.errors import DomainError
 
-# Searches and the offered filter values look at so many of the newest rows: tables grow for ever.
+# Searches look at so many of the newest rows: tables grow for ever.
 SEARCHED: Final = 10_000
 # How a link names its object, and how Django's filters ask for values and spans of time.
 LINKED: Final = frozenset({"", "exact", "id__exact", "pk__exact"})
 OFFERED: Final = LINKED | {"isnull", "gte", "lt", "lte", "gt", "in"}
-SEEN: Final = 1_000
 
-Column = Callable[[Any], Any]
 Available = Callable[[Any], bool]
 
 
@@ -309,66 +307,6 @@ def _names_of(request: HttpRequest, kind: str, pks: Collection[UUID]) -> QuerySe
     named = rows.annotate(named_kind=Value(kind), named=Cast(page.audited_as[1], TextField()))
     found: QuerySet[Any, Any] = named.values_list("named_kind", "pk", "named")
     return found
-
-
-def column(
-    description: str, value: Callable[[Any], Any], shown: Callable[[Any], Any] = str
-) -> Column:
-    """A column or field that shows `shown(value(row))`."""
-
-    def cell(row: Any) -> Any:
-        return shown(value(row))
-
-    cell.__name__ = description.replace(" ", "_").lower()
-    cell.short_description = description  # type: ignore[attr-defined]  # as Django reads it
-    return cell
-
-
-def time_column(field: str, description: str) -> Column:
-    """A moment, relative to now."""
-    return column(
-        description,
-        lambda row: getattr(row, field),
-        lambda moment: display.since(moment, now=clock.now()),
-    )
-
-
-def exact_time(field: str) -> Column:
-    """A moment to the second, in UTC."""
-    words = field.removesuffix("_at").replace("_", " ")
-    return column(f"{words} (UTC)", lambda row: getattr(row, field), display.exact)
-
-
-def money_column(field: str = "cost_usd", description: str = "cost") -> Column:
-    """An amount in US dollars."""
-    return column(description, lambda row: getattr(row, field), display.money)
-
-
-def status_column(field: str = "status") -> Column:
-    """A state as a coloured word."""
-    return column(
-        field,
-        lambda row: (getattr(row, field), getattr(row, f"get_{field}_display")()),
-        lambda found: display.status(*found),
-    )
-
-
-def recent_values(field: str) -> type[admin.SimpleListFilter]:
-    """A filter by the values that the newest rows have; DISTINCT would read the whole table."""
-
-    class RecentValues(admin.SimpleListFilter):
-        title = field.replace("_", " ")
-        parameter_name = field
-
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-            newest = model_admin.get_queryset(request).order_by(*model_admin.ordering)
-            found = newest.values_list(field, flat=True)[:SEEN]
-            return [(value, value) for value in sorted({*found}) if value]
-
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            return queryset.filter(**{field: self.value()}) if self.value() else queryset
-
-    return RecentValues
 
 
 def confirmed(

@@ -29,6 +29,7 @@ _BYTES_A_VALUE: Final = 32
 _BITS_A_VALUE: Final = 128
 _MOST_BITS: Final = 1_023  # of an integer that is a float too
 _COMPARED_A_VISIT: Final = 20
+_HOLDS: Final = (dict, list, tuple, Mapping)  # the quickest to tell first
 # Keywords whose messages do not hold the value.
 _SILENT: Final = frozenset(
     {"title", "description", "default", "examples", "format"}
@@ -82,23 +83,29 @@ _Validator: Final = extend(  # type: ignore[no-untyped-call]  # not in the stubs
 )
 
 
-def weigh(value: Any, *, most: int = MOST_VALUES) -> dict[int, int]:
+def walk(value: Any) -> Iterator[tuple[Any, int]]:
+    """Each list and object in `value` with its depth, 0 being `value` itself; what one holds is
+    looked at after it was given, so that who stops there has spent nothing on it."""
+    waiting = [(value, 0)] if isinstance(value, _HOLDS) else []
+    while waiting:
+        each, depth = waiting.pop()
+        yield each, depth
+        inside = each.values() if isinstance(each, Mapping) else each
+        waiting += [(item, depth + 1) for item in inside if isinstance(item, _HOLDS)]
+
+
+def weigh(value: Any) -> dict[int, int]:
     """What each list and object in `value` holds, in plain values, by its `id`.
 
     Raises TooLarge.
     """
     found: list[Any] = []
-    waiting, seen = [(value, 0)], 0
-    while waiting:
-        each, depth = waiting.pop()
-        if not isinstance(each, Mapping | list | tuple):
-            continue
+    seen = 0
+    for each, depth in walk(value):
         seen += 1 + len(each)
-        if seen > most or depth > MOST_DEPTH:
+        if seen > MOST_VALUES or depth > MOST_DEPTH:
             raise TooLarge
         found.append(each)
-        inside = each.values() if isinstance(each, Mapping) else each
-        waiting += [(item, depth + 1) for item in inside]
     weights: dict[int, int] = {}
     for each in reversed(found):
         inside = each.values() if isinstance(each, Mapping) else each

@@ -8,15 +8,8 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    ConsoleInline,
-    column,
-    confirmed,
-    exact_time,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, ConsoleInline, confirmed
+from kernel.admin_columns import column, exact_time, recent_values, time_column
 from knowledge import selectors
 from knowledge.models import KnowledgeChunk, KnowledgeEntry
 from knowledge.operations import entries

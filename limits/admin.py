@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time
 from kernel.admin_forms import NUMBER, SELECT, DialogForm, form_button, list_form_button, text
 from limits import choices, selectors
 from limits.choices import LIMITS, LimitScope

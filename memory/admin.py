@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 
 from agents import selectors as agents
 from kernel import display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import NUMBER, DialogForm, form_button, list_form_button
 from memory import selectors
 from memory.choices import CONTENT_CHARACTERS, LEAST, MOST, USUAL, MemoryCategory

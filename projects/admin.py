@@ -10,15 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from kernel import clock
-from kernel.admin import (
-    ConsoleAdmin,
-    ConsoleInline,
-    column,
-    confirmed,
-    exact_time,
-    status_column,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, ConsoleInline, confirmed
+from kernel.admin_columns import column, exact_time, status_column, time_column
 from kernel.admin_forms import SELECT, DialogForm, form_button, list_form_button, text
 from projects import operations
 from projects.choices import EnvironmentType, ProjectStatus

@@ -7,7 +7,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from kernel.admin import ConsoleAdmin, confirmed, exact_time, time_column
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import exact_time, time_column
 from kernel.admin_forms import PASSWORD, TEXT, DialogForm, form_button, list_form_button, text
 from secrets_vault.models import Secret
 from secrets_vault.operations import keeping

@@ -11,15 +11,8 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    money_column,
-    status_column,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, money_column, status_column, time_column
 from kernel.admin_links import link
 from tasks.choices import OPEN, ReasonCode, TaskStatus
 from tasks.models import Task

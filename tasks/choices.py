@@ -73,6 +73,7 @@ class ReasonCode(TextChoices):
     COST_UNPRICED = "cost_unpriced", "Cost unpriced"
     WAITING_FOR_APPROVAL = "waiting_for_approval", "Waiting for approval"
     DEADLINE = "deadline", "Deadline"
+    WAITING_FOR_PLACE = "waiting_for_place", "Waiting for place"
     WAITING_FOR_WORKER = "waiting_for_worker", "Waiting for worker"
     NO_WORKER = "no_worker", "No worker"
     WAITING_FOR_PERSON = "waiting_for_person", "Waiting for person"

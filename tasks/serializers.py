@@ -6,6 +6,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from agents.choices import ExecutionStatus
+from kernel.http import links
 from kernel.http.shapes import Metadata, RowOutput
 from limits.choices import NAME_LENGTH
 from tasks.choices import AttemptOutcome, ReasonCode, TaskPriority, TaskStatus
@@ -184,22 +185,28 @@ class ReasonOutput(serializers.Serializer[Any]):
     message = serializers.CharField()
     since = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True)
-    link = serializers.SerializerMethodField(help_text="What to look at, in this API.")
+    link = serializers.SerializerMethodField(
+        help_text="What to look at, in this API; null for whoever may not."
+    )
     console_link = serializers.SerializerMethodField(help_text="The same in the console.")
 
-    def get_link(self, reason: Reason) -> str:
+    def get_link(self, reason: Reason) -> str | None:
         """A path of the API."""
         if reason.kind == "breaker":
-            return reverse("circuit_breaker-list")  # they have no page each
+            return self._offered(reverse("circuit_breaker-list"))  # they have no page each
         if reason.kind == "price":
-            return reverse("price-list")
-        return reverse(f"{reason.kind}-detail", args=[reason.id])
+            return self._offered(reverse("price-list"))
+        return self._offered(reverse(f"{reason.kind}-detail", args=[reason.id]))
 
-    def get_console_link(self, reason: Reason) -> str:
+    def get_console_link(self, reason: Reason) -> str | None:
         """A path of the console."""
+        page = f"admin:{CONSOLE_PAGES[reason.kind]}"
         if reason.kind == "price":
-            return reverse(f"admin:{CONSOLE_PAGES['price']}_changelist")
-        return reverse(f"admin:{CONSOLE_PAGES[reason.kind]}_change", args=[reason.id])
+            return self._offered(reverse(f"{page}_changelist"))
+        return self._offered(reverse(f"{page}_change", args=[reason.id]))
+
+    def _offered(self, path: str) -> str | None:
+        return path if links.may_open(self.context["request"], path) else None
 
 
 class ExplanationOutput(serializers.Serializer[Any]):

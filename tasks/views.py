@@ -153,7 +153,7 @@ class TaskViewSet(HubViewSet):
     def explain(self, request: Request, pk: str) -> Response:
         """Why the task does not run, or what it does."""
         explained = explanations.explain_task(task=self.subject, now=clock.now())
-        return Response(ExplanationOutput(explained).data)
+        return Response(ExplanationOutput(explained, context={"request": request}).data)
 
     @property
     def _asking(self) -> UUID:

@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 
 T = TypeVar("T")
 
@@ -72,6 +73,44 @@ class Waiters:
                     return
             pause.wait(0.02)
         raise AssertionError(f"{count} sessions were expected to wait for a lock.")
+
+
+def behind(
+    holder: Callable[[], Any],
+    *followers: Callable[[], Any],
+    then: Callable[[], Any] = lambda: None,
+) -> list[Any]:
+    """Have `followers` wait one behind the other for what `holder` has locked, let it do what it
+    does `then`, and commit; what each returned, or the exception that it raised."""
+    gate, turns = Gate(), [threading.Event() for _ in followers]
+
+    def hold() -> Any:
+        with transaction.atomic():
+            outcome = holder()
+            gate()
+            then()
+        return outcome
+
+    def follow(turn: threading.Event, follower: Callable[[], Any]) -> Any:
+        assert turn.wait(20)
+        return follower()
+
+    def line_up() -> None:
+        try:
+            gate.wait()
+            for place, turn in enumerate(turns, start=1):
+                turn.set()
+                Waiters().wait_for(place)
+        finally:
+            gate.open()
+            for turn in turns:
+                turn.set()
+
+    *outcomes, lined_up = race(
+        hold, *[partial(follow, *each) for each in zip(turns, followers, strict=True)], line_up
+    )
+    assert lined_up is None, f"Somebody did not wait: {outcomes}"
+    return outcomes
 
 
 class Pool(ThreadPoolExecutor):

@@ -11,15 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from kernel import display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    names_of,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, confirmed, names_of
+from kernel.admin_columns import column, exact_time, recent_values, time_column
 from kernel.admin_forms import (
     NUMBER,
     SELECT,

@@ -10,7 +10,8 @@ from accounts.choices import SECURITY
 from accounts.models import AgentKey, ApiKey
 from accounts.operations import api_keys
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, time_column
 
 
 def _key_state(key: ApiKey) -> str:

@@ -17,7 +17,8 @@ from accounts.selectors import people as people_selectors
 from accounts.selectors import rights
 from accounts.selectors import roles as role_selectors
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, exact_time, time_column
+from kernel.admin import ConsoleAdmin
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import (
     EMAIL,
     PASSWORD,

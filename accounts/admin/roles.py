@@ -15,7 +15,8 @@ from accounts.models import Role, RoleAssignment, User
 from accounts.operations import grants, roles
 from accounts.selectors import roles as role_selectors
 from kernel import display, permissions
-from kernel.admin import AUDITED, ConsoleAdmin, column, exact_time, names_of, time_column
+from kernel.admin import AUDITED, ConsoleAdmin, names_of
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import (
     CHECKBOXES,
     SELECT,

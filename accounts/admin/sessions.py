@@ -10,14 +10,8 @@ from accounts.choices import SECURITY, SessionKind
 from accounts.models import Session
 from accounts.operations import sessions
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    status_column,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, status_column, time_column
 
 
 def _session_state(session: Session) -> str:

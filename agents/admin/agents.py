@@ -15,15 +15,8 @@ from agents.models import Agent, AgentVersion
 from agents.operations import overrides, registry, versions
 from agents.runtime.providers import DEMO, PROVIDERS
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    confirmed,
-    exact_time,
-    money_column,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, money_column, recent_values, time_column
 from kernel.admin_forms import form_button
 from kernel.admin_links import lists_of
 from preferences.choices import EDIT

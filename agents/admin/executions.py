@@ -14,20 +14,15 @@ from django.urls import URLPattern, path, reverse
 
 from agents import selectors
 from agents.admin import standing
-from agents.choices import ExecutionStatus, ReplayTools
+from agents.choices import FORKED, ExecutionStatus, ReplayTools
 from agents.errors import OutputNotFound
 from agents.models import AgentExecution
-from agents.operations import forks, replays
+from agents.operations import forks, replays, resumption
 from agents.operations.forks import Fork
 from agents.operations.replays import Replay
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    exact_time,
-    money_column,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin
+from kernel.admin_columns import column, exact_time, money_column, time_column
 from kernel.admin_forms import NUMBER, SELECT, TEXTS, DialogForm, form_button
 
 OFFERED: Final = 200
@@ -163,7 +158,8 @@ class AgentExecutionAdmin(ConsoleAdmin):
     def page_context(self, request: HttpRequest, row: AgentExecution) -> Mapping[str, Any]:
         """The run's steps, and the runs of the agents that it called."""
         children = selectors.list_children(organization_id=row.organization_id, execution_id=row.pk)
-        steps = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
+        found = selectors.list_steps(organization_id=row.organization_id, execution_id=row.pk)
+        steps = list(found)
         played = replays.find_played(execution=row)
         asked = selectors.list_approvals(execution=row, steps=steps, now=clock.now())
         return {
@@ -173,6 +169,8 @@ class AgentExecutionAdmin(ConsoleAdmin):
             "approvals": asked,
             "holder": standing.holder(request, row),
             "may_fork": _is_over(row) and self.has_edit_permission(request),
+            "last": steps[-1] if steps and resumption.is_final_answer(steps[-1]) else None,
+            "is_copy": row.error_kind == FORKED,
         }
 
     def get_urls(self) -> list[URLPattern]:

@@ -16,7 +16,8 @@ from agents.models import Agent, AgentOverride
 from agents.operations import catalogue, overrides
 from agents.runtime.providers import PROVIDERS
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, time_column
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import (
     CHECKBOXES,
     NUMBER,

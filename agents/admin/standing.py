@@ -22,6 +22,7 @@ WORDS: Final = {
 # The pages of what `held_by` can name.
 HOLDERS: Final = {
     FailureKind.APPROVAL_PENDING.value: ("approvals_approval", "the approval"),
+    FailureKind.AGENT_DISABLED.value: ("agents_agentoverride", "the override"),
     FailureKind.BUDGET_EXHAUSTED.value: ("cost_budget", "the budget"),
     FailureKind.RATE_LIMIT.value: ("limits_limitrule", "the limit"),
 }

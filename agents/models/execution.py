@@ -43,7 +43,7 @@ class AgentExecution(TenantRow):
     parent = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
-    # Which call it was (`resumption.call_key`), whichever attempt of the caller makes it.
+    # Which call it was (`selectors.call_key`), whichever attempt of the caller makes it.
     call_key = models.UUIDField(null=True, blank=True)
     depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     conversation_id = models.UUIDField(null=True, blank=True)
@@ -52,7 +52,7 @@ class AgentExecution(TenantRow):
     concurrency_key = models.CharField(
         max_length=NAME_LENGTH, blank=True, default="", db_default=""
     )
-    # The budget, the limit or the approval for want of which the run stopped.
+    # The budget, limit, approval or override for which the run stopped.
     held_by = models.UUIDField(null=True, blank=True)
     status = models.CharField(
         max_length=16, choices=ExecutionStatus, default=ExecutionStatus.RUNNING

@@ -21,7 +21,9 @@ from agents.operations.places import Places
 from agents.runtime.failures import RunStopped
 from agents.runtime.model_turns import JournalBroke
 from agents.runtime.spec import HELD, FailureKind, RunFailure, RunResult, ToolContext
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.tools import ToolFailed
+from agents.selectors import call_key, root_of
 from kernel import clock, loop
 
 RunChild: TypeAlias = Callable[[AgentExecution], Awaitable[RunResult]]
@@ -57,11 +59,13 @@ class AgentCall:
 
 
 class AgentCalls:
-    """What one run uses to call agents; `run` drives theirs."""
+    """What one run uses to call agents; `run` drives theirs. The run's time, in `time_limit`, is
+    not that in which they wait for a place."""
 
-    def __init__(self, execution: AgentExecution, run: RunChild) -> None:
+    def __init__(self, execution: AgentExecution, run: RunChild, time_limit: TimeLimit) -> None:
         self._execution = execution
         self._run = run
+        self._time_limit = time_limit
 
     async def ask(self, agent_id: UUID, context: ToolContext, prompt: str) -> str:
         """The agent's answer, from a new run or from the one that this call had before; a run
@@ -76,7 +80,8 @@ class AgentCalls:
         depth = self._execution.depth + 1
         if depth > MOST_DEPTH:
             raise ToolFailed(TOO_DEEP)
-        async with _places_at(depth).taken(self._execution.task_id):
+        places, waiting = _places_at(depth), self._time_limit.stopped()
+        async with places.taken(self._execution.task_id, waiting):
             return await self._make(call)
 
     async def _make(self, call: AgentCall) -> str:
@@ -108,8 +113,7 @@ def open_child(*, call: AgentCall, now: datetime) -> AgentExecution:
     the caller's run is closed.
     """
     caller = call.caller
-    root_id = resumption.root_of(caller)
-    key = resumption.call_key(root_id=root_id, call_id=call.call_id)
+    key = call_key(root_id=root_of(caller), call_id=call.call_id)
     last = resumption.find_called(execution=caller, keys=[key]).get(key)
     if last is not None and _is_over(last):
         return last

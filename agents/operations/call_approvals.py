@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -19,6 +19,7 @@ from agents.models import (
 from agents.operations import executions
 from agents.runtime import failures
 from agents.runtime.journal import GRANTED, ToolCall, Verdict
+from agents.selectors import call_key
 from approvals import selectors
 from approvals.choices import ApprovalStatus
 from approvals.models import Approval
@@ -152,4 +153,4 @@ def _askers_of(execution: AgentExecution) -> list[UUID]:
 
 
 def _call_id(question: Question) -> str:
-    return str(uuid5(question.root_id, question.call.id))
+    return str(call_key(root_id=question.root_id, call_id=question.call.id))

@@ -62,7 +62,10 @@ def configuration_of(*, version: AgentVersion, agent_name: str) -> Configuration
     if override is None:
         return _designed(version)
     if not override.enabled:
-        raise AgentDisabled(f"{AgentDisabled.about(agent_name)} Have an administrator enable it.")
+        raise AgentDisabled(
+            f"Agent {agent_name} is disabled by an override. Have an administrator enable it.",
+            override_id=override.pk,
+        )
     return _overridden(version, override)
 
 

@@ -173,7 +173,7 @@ def record_tool_result(
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run ended; `error` is a sentence for people, empty after success, and `held_by` the
-    budget or the approval for want of which it stopped."""
+    budget, limit, approval or override for which it stopped."""
 
     status: ExecutionStatus
     output: str = ""

@@ -116,12 +116,12 @@ class RunGate:
         version: AgentVersion,
         meter: TokenMeter | None = None,
         *,
-        ends_at: datetime | None = None,
+        left: Callable[[], float] | None = None,
     ) -> None:
         self._meter = meter or TokenMeter(execution.agent_name)
         self._execution = execution
         self._version = version
-        self._ends_at = ends_at
+        self._left = left
         self._asked: asyncio.Future[_Passed | None] | None = None
         self._passed: _Passed | None = None
         self._telling: asyncio.Future[None] | None = None
@@ -148,7 +148,9 @@ class RunGate:
         except RateReached as refusal:
             raise RunStopped(_rate_reached(refusal)) from None
         except AgentDisabled as disabled:
-            raise RunStopped(failures.agent_disabled(disabled.detail)) from None
+            raise RunStopped(
+                failures.agent_disabled(disabled.detail, override_id=disabled.override_id)
+            ) from None
         except BreakerOpen as refusal:
             seconds = float(refusal.data["retry_after_seconds"])
             raise RunStopped(failures.breaker_open(refusal.detail, seconds=seconds)) from None
@@ -206,9 +208,7 @@ class RunGate:
 
     def _take_turn(self, call: ModelCall, now: datetime) -> Turn:
         run = self._execution
-        left = PATIENCE_SECONDS
-        if self._ends_at is not None:
-            left = max(0.0, min(left, (self._ends_at - now).total_seconds()))
+        patience = min(PATIENCE_SECONDS, self._left()) if self._left else PATIENCE_SECONDS
         return turns.take(
             organization_id=run.organization_id,
             buckets=[
@@ -218,7 +218,7 @@ class RunGate:
             ],
             labels={(LimitScope.AGENT, str(run.agent_id)): run.agent_name},
             tokens=call.input_tokens + call.output_tokens,
-            patience_seconds=left,
+            patience_seconds=patience,
             now=now,
         )
 

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from agents.choices import ExecutionStatus, StepKind, StepStatus
 from agents.errors import RunWithoutLease
-from agents.models import Agent, AgentExecution
+from agents.models import Agent, AgentExecution, ExecutionStep
 from agents.runtime.journal import ModelTurn
 from cost import operations as cost
 from cost.models import UsageRecord
@@ -20,13 +20,13 @@ from kernel import ids
 
 # The call is booked for the row that is locked: without one, nothing is. Each of its statements
 # sees what was committed before the lock was had (it is volatile).
-_RECORD: Final = f"""
+_RECORD: Final = """
 WITH held AS (
   SELECT id FROM agents_agentexecution
   WHERE id = %(execution_id)s AND status = %(running)s FOR NO KEY UPDATE
 ),
 booked AS MATERIALIZED (
-  SELECT found.* FROM held CROSS JOIN LATERAL {ledger.book_sql(execution_id="held.id")} AS found
+  SELECT found.* FROM held CROSS JOIN LATERAL {booked} AS found
 ),
 step AS (
   INSERT INTO agents_executionstep (id, created_at, updated_at, organization_id, execution_id,
@@ -34,15 +34,14 @@ step AS (
     input_tokens, output_tokens, cost_usd, duration_ms)
   SELECT %(step_id)s, %(now)s, %(now)s, %(organization_id)s, held.id, %(ordinal)s, %(kind)s,
     %(done)s, %(text)s, '', '', '', %(message)s, %(provider)s, %(answered_by)s, %(skipped)s,
-    %(input_tokens)s, %(output_tokens)s, coalesce(
-      (SELECT cost_usd FROM booked LIMIT 1),
-      (SELECT cost_usd FROM cost_usagerecord AS former
-       WHERE former.execution_id = held.id AND former.ordinal = %(ordinal)s)
-    ), %(duration_ms)s
-  FROM held
+    %(input_tokens)s, %(output_tokens)s, coalesce((SELECT cost_usd FROM booked LIMIT 1), 0),
+    %(duration_ms)s
+  FROM held WHERE EXISTS (SELECT FROM booked)
 )
 SELECT * FROM booked
-"""  # noqa: S608 - made of constants
+"""
+_IN_TRANSACTION: Final = _RECORD.format(booked=ledger.book_sql(execution_id="held.id"))
+_ALONE: Final = _RECORD.format(booked=ledger.book_sql(execution_id="held.id", is_alone=True))
 
 
 def record_turn(*, execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime) -> None:
@@ -58,19 +57,25 @@ def record_turn(*, execution: AgentExecution, ordinal: int, turn: ModelTurn, now
         raise
 
 
-@transaction.atomic
 def _record_turn(execution: AgentExecution, ordinal: int, turn: ModelTurn, now: datetime) -> None:
-    if execution.parent_id is not None:
-        _lock_agent(execution.agent_id)
-    booking = ledger.prepare(**_call(execution, ordinal, turn, now))
-    with connection.cursor() as cursor:
-        cursor.execute(_RECORD, booking.parameters | _step(turn))
-        rows = cursor.fetchall()
-    if not rows:
-        raise RunWithoutLease
-    usage = booking.finish(rows)
-    if execution.parent_id is not None:
-        _count_turn(execution.agent_id, turn, usage, now)
+    booking, step = ledger.prepare(**_call(execution, ordinal, turn, now)), _step(turn)
+    asked = booking.parameters | step
+    if execution.parent_id is None and (rows := ledger.run_alone(_ALONE, asked)):
+        booking.finish(rows)
+        return
+    with transaction.atomic():
+        if execution.parent_id is not None:
+            _lock_agent(execution.agent_id)
+        with connection.cursor() as cursor:
+            cursor.execute(_IN_TRANSACTION, asked)
+            rows = cursor.fetchall()
+        if not rows:
+            raise RunWithoutLease
+        usage = booking.finish(rows)
+        if rows[0][0] is None:  # booked before, perhaps by a sweep for which this statement waited
+            ExecutionStep.objects.filter(pk=step["step_id"]).update(cost_usd=usage.cost_usd)
+        if execution.parent_id is not None:
+            _count_turn(execution.agent_id, turn, usage, now)
 
 
 def _call(

@@ -24,9 +24,9 @@ from events import operations as events
 from kernel.actors import Actor
 from kernel.errors import Invalid
 
-# Called with organization, agent's name and now, in the transaction that lets the agent work again;
-# the apps whose work waits for agents append themselves in `AppConfig.ready`.
-ENABLED: Final[list[Callable[[UUID, str, datetime], None]]] = []
+# Called with organization, override and now, in the transaction in which it ceases to disable its
+# agent; the apps whose work waits for agents append themselves in `AppConfig.ready`.
+ENABLED: Final[list[Callable[[UUID, UUID, datetime], None]]] = []
 
 
 PUBLISHED: Final = {
@@ -214,7 +214,7 @@ def _keep(override: AgentOverride, actor: Actor, now: datetime) -> AgentOverride
 def _take_up(override: AgentOverride, now: datetime) -> None:
     """The agent works again: what waited for it may be claimed, what called it may go on."""
     for hook in ENABLED:
-        hook(override.organization_id, override.agent_name, now)
+        hook(override.organization_id, override.pk, now)
     for work in registry.WORK:
         work.take_up()
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 
 class Places:
@@ -19,9 +19,13 @@ class Places:
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def taken(self, task: Hashable) -> AsyncIterator[None]:
-        """A place for as long as the block; who waits for one can be cancelled."""
-        await self._take(task)
+    async def taken(
+        self, task: Hashable, waiting: AbstractContextManager[object] | None = None
+    ) -> AsyncIterator[None]:
+        """A place for as long as the block, and `waiting` until there is one; who waits can be
+        cancelled."""
+        with waiting or nullcontext():
+            await self._take(task)
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ModelCall, ModelTurn, ToolCall, ToolResult, Verdict
 from agents.runtime.playback import Playback
 from agents.runtime.spec import Message, RunResult, RunSpec
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.tools import Tool
 from agents.runtime.toolset import wire_names
 from kernel import loop
@@ -63,7 +64,9 @@ class ReplayGate(RunGate):
                 agent_name=self._execution.agent_name,
             )
         except AgentDisabled as disabled:
-            raise RunStopped(failures.agent_disabled(disabled.detail)) from None
+            raise RunStopped(
+                failures.agent_disabled(disabled.detail, override_id=disabled.override_id)
+            ) from None
 
 
 class ReplayJournal(ExecutionJournal):
@@ -112,11 +115,18 @@ class ReplayJournal(ExecutionJournal):
         return self._stage.recording.judged(result, step=self._ordinal)
 
 
-async def play(spec: RunSpec, *, tools: Sequence[Tool], journal: ReplayJournal) -> RunResult:
+async def play(
+    spec: RunSpec, *, tools: Sequence[Tool], journal: ReplayJournal, time_limit: TimeLimit
+) -> RunResult:
     """Run `spec` over the answers that its log does not have yet, and say how it ended."""
     answers = journal.to_come(spec)
     result = await engine.run(
-        spec, providers=Playback(answers), tools=catalogue.TOOLS, own=tools, journal=journal
+        spec,
+        providers=Playback(answers),
+        tools=catalogue.TOOLS,
+        own=tools,
+        journal=journal,
+        time_limit=time_limit,
     )
     return journal.judge(result)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -13,6 +13,7 @@ from agents.choices import ExecutionStatus, StepKind, StepStatus
 from agents.models import AgentExecution, ExecutionStep
 from agents.operations import run_tools
 from agents.runtime.spec import HELD
+from agents.selectors import call_key
 
 ALLOWED_ON: Final = (
     "The outcome of this call is unknown: the worker stopped while it was under way. A person"
@@ -63,18 +64,6 @@ def recorded_steps(
     *before, last = _chain(execution)
     written = _written([*before, last], without)
     return [step for run in before for step in _usable(run, written[run.pk])] + written[last.pk]
-
-
-def root_of(execution: AgentExecution) -> UUID:
-    """The first of the runs that `execution` goes on from, or itself."""
-    chain = _chain(execution) if execution.resumed_from_id else []
-    return chain[0].pk if chain else execution.pk
-
-
-def call_key(*, root_id: UUID, call_id: str) -> UUID:
-    """By which the runs of a called agent are found, whichever attempt of the caller goes on;
-    providers' ids of calls are unique only among the runs that go on from `root_id`."""
-    return uuid5(root_id, call_id)
 
 
 def find_called(*, execution: AgentExecution, keys: Sequence[UUID]) -> dict[UUID, AgentExecution]:

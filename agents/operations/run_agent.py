@@ -5,8 +5,9 @@ Only workers import this module: with it come the model libraries, most of a sec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,7 @@ from agents.runtime.spec import (
     ToolContext,
     Usage,
 )
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.toolset import wire_names
 from kernel import clock, loop, redaction
 from kernel.redaction import Live, Redactor
@@ -68,26 +70,28 @@ async def run(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bounds:
-    """What a run gets from outside: until when, and from its caller the meter of tokens and that it
-    may not call other services. The caller's own time ends the runs below it."""
+    """What a run gets from outside: until when, and from its caller its time, which ends the runs
+    below it, the meter of tokens and that it may not call other services."""
 
     deadline: datetime | None = None
+    time_limit: TimeLimit | None = None
     meter: TokenMeter | None = None
     is_inside: bool = False
 
 
 async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds) -> RunResult:
     meter = TokenMeter(execution.agent_name, bounds.meter)
+    time_limit = TimeLimit(bounds.time_limit, most=_until(bounds.deadline))
 
     async def run_child(child: AgentExecution) -> RunResult:
         return await _run(child, child.version, below)
 
-    ask = AgentCalls(execution, run_child).ask
+    ask = AgentCalls(execution, run_child, time_limit).ask
     try:
         found = await loop.get().in_database(
             _prepare, execution, version, ask, is_inside=bounds.is_inside
         )
-        below = _Bounds(meter=meter, is_inside=found.tools.is_inside)
+        below = _Bounds(time_limit=time_limit, meter=meter, is_inside=found.tools.is_inside)
     except SecretUnreadable as error:
         return _failed(
             RunFailure(
@@ -95,49 +99,54 @@ async def _run(execution: AgentExecution, version: AgentVersion, bounds: _Bounds
             )
         )
     except AgentDisabled as error:
-        return _failed(failures.agent_disabled(error.detail))
+        return _failed(failures.agent_disabled(error.detail, override_id=error.override_id))
     if found.past is not None and found.past.unknown:
         return _failed(_outcome_unknown(found.past))
-    seconds = _seconds(found.configuration, bounds.deadline)
+    spec = _spec_of(
+        execution, found, min(found.configuration.timeout_seconds, _until(bounds.deadline))
+    )
     if found.recording is not None:
-        return await _play(execution, version, found, found.recording, seconds)
+        return await playing.play(
+            spec,
+            tools=found.tools.tools,
+            journal=_replay_journal(execution, version, found, found.recording),
+            time_limit=time_limit,
+        )
     used = found.past.tokens if found.past else 0
     meter.begin(
         limit=found.configuration.max_total_tokens,
         used=used,
         is_overridden="max_total_tokens" in found.configuration.overridden,
     )
-    gate = RunGate(execution, version, meter, ends_at=clock.now() + timedelta(seconds=seconds))
+    gate = RunGate(execution, version, meter, left=time_limit.left)
     try:
         return await engine.run(
-            _spec_of(execution, found, seconds),
+            spec,
             providers=model_registry().with_keys(found.keys),
             tools=catalogue.TOOLS,
             own=found.tools.tools,
             journal=ExecutionJournal(
                 execution, gate, _background(execution, found), Live(found.redactor)
             ),
+            time_limit=time_limit,
         )
     finally:
         await gate.close()
 
 
-async def _play(
+def _replay_journal(
     execution: AgentExecution,
     version: AgentVersion,
     found: "_Preparation",
     recording: Recording,
-    seconds: float,
-) -> RunResult:
-    tools = found.tools.tools
-    journal = ReplayJournal(
+) -> ReplayJournal:
+    return ReplayJournal(
         execution,
         ReplayGate(execution, version, recording),
         _background(execution, found),
         Live(found.redactor),
-        Stage(recording, tools),
+        Stage(recording, found.tools.tools),
     )
-    return await playing.play(_spec_of(execution, found, seconds), tools=tools, journal=journal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +323,5 @@ def _failed(failure: RunFailure) -> RunResult:
     )
 
 
-def _seconds(configuration: Configuration, deadline: datetime | None) -> float:
-    limit = float(configuration.timeout_seconds)
-    if deadline is None:
-        return limit
-    return max(0.0, min(limit, (deadline - clock.now()).total_seconds()))
+def _until(deadline: datetime | None) -> float:
+    return inf if deadline is None else max(0.0, (deadline - clock.now()).total_seconds())

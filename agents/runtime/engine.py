@@ -5,20 +5,20 @@ of CPU a turn beyond the model call, this loop 0.1 ms, and here the journal deci
 goes on, so that every turn and every tool result is on record before the next step.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
 
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 
-from agents.runtime import failures, history
+from agents.runtime import failures, history, provider_failures
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import GRANTED, Journal, Verdict
 from agents.runtime.model_turns import JournalBroke, ModelTurns, tell
 from agents.runtime.outputs import CORRECTIONS, OutputCheck
 from agents.runtime.provider_registry import Models
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, RunSpec, Usage
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.tool_calls import Outcome, make_calls
 from agents.runtime.tools import Tool, ToolRegistry, misfit
 from agents.runtime.toolset import Toolset
@@ -31,15 +31,17 @@ async def run(
     tools: ToolRegistry,
     journal: Journal,
     own: Sequence[Tool] = (),
+    time_limit: TimeLimit | None = None,
 ) -> RunResult:
-    """Run `spec` to its end and say how it ended; `own` are tools that only this run has.
+    """Run `spec` to its end and say how it ended; `own` are tools that only this run has, and its
+    time begins here, in `time_limit` if given.
 
     Every failure of provider, tools or guardrails is a result. Raised are only what a journal
     callback raised, as it is, and CancelledError; connections are closed and tools stopped first.
     """
     started = time.monotonic()
     offered = Toolset(tools, spec.tools, own, spec.redact)
-    loop = _Loop(spec, providers, offered, journal)
+    loop = _Loop(spec, providers, offered, journal, time_limit or TimeLimit())
     failure: RunFailure | None = None
     try:
         await loop.run()
@@ -61,14 +63,22 @@ async def run(
 
 
 class _Loop:
-    def __init__(self, spec: RunSpec, providers: Models, tools: Toolset, journal: Journal) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        providers: Models,
+        tools: Toolset,
+        journal: Journal,
+        time_limit: TimeLimit,
+    ) -> None:
         self._spec = spec
         self._tools = tools
         self._journal = journal
-        self._deadline = asyncio.get_running_loop().time() + spec.guardrails.timeout_seconds
+        time_limit.begin(spec.guardrails.timeout_seconds)
+        self._time_limit = time_limit
         self._check = OutputCheck(spec.output_schema)
         self._model = ModelTurns(
-            spec, providers, tools, journal, self._check, deadline=self._deadline
+            spec, providers, tools, journal, self._check, time_limit=time_limit
         )
         self._talk: history.Conversation | None = None
         self.output = ""
@@ -119,19 +129,19 @@ class _Loop:
     def _check_answer(self, answer: ModelResponse) -> None:
         provider = self._model.provider
         if answer.finish_reason == "content_filter":
-            raise RunStopped(failures.filtered(provider))
+            raise RunStopped(provider_failures.filtered(provider))
         if answer.finish_reason == "error":
-            raise RunStopped(failures.bad_response(provider))
+            raise RunStopped(provider_failures.bad_response(provider))
         if not history.tool_calls(answer) and not history.text_of(answer).strip():
             at_limit = answer.finish_reason == "length"
-            raise RunStopped(failures.empty_answer(provider, at_limit=at_limit))
+            raise RunStopped(provider_failures.empty_answer(provider, at_limit=at_limit))
 
     async def _call_tools(self, talk: history.Conversation) -> None:
         outcomes = make_calls(
             talk.open_calls(),
             self._tools,
             self._spec.context,
-            deadline=self._deadline,
+            time_limit=self._time_limit,
             begin=self._begin,
         )
         try:

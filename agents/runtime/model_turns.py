@@ -9,13 +9,14 @@ from typing import Any, Final, TypeVar
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 
-from agents.runtime import failures, history, model_call
+from agents.runtime import failures, history, model_call, provider_failures
 from agents.runtime.billing import is_unbilled
 from agents.runtime.failures import RunStopped
 from agents.runtime.journal import Journal, ModelCall, ModelTurn, SkippedModel
 from agents.runtime.outputs import OutputCheck
 from agents.runtime.provider_registry import Models
 from agents.runtime.spec import FailureKind, RunFailure, RunSpec
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.toolset import Toolset, size_of
 
 T = TypeVar("T")
@@ -64,15 +65,14 @@ class ModelTurns:
         journal: Journal,
         check: OutputCheck,
         *,
-        deadline: float,
+        time_limit: TimeLimit,
     ) -> None:
         self._spec = spec
         self._providers = providers
         self._tools = tools
         self._journal = journal
         self._check = check
-        self._clock = asyncio.get_running_loop().time
-        self._deadline = deadline
+        self._time_limit = time_limit
         self._candidates = [(spec.provider, spec.model), *spec.fallbacks]
         self._parameters = ModelRequestParameters(function_tools=tools.definitions())
         self._fixed_size = size_of(self._parameters.function_tools) + check.size()
@@ -129,7 +129,7 @@ class ModelTurns:
         self, talk: history.Conversation, model: Model[Any], call: ModelCall
     ) -> ModelResponse:
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout(self._time_limit.left()):
                 answer = await model_call.stream_answer(
                     model,
                     talk.for_model(),
@@ -150,10 +150,12 @@ class ModelTurns:
             ) from None
         except Exception as error:
             self._raise_if_interrupted()
-            failure = failures.of_model_call(error, provider=call.provider, model=call.model)
+            failure = provider_failures.of_model_call(
+                error, provider=call.provider, model=call.model
+            )
             raise RunStopped(replace(failure, is_unbilled=is_unbilled(error))) from error
         if answer.finish_reason is None:
-            raise RunStopped(failures.cut_off(call.provider))
+            raise RunStopped(provider_failures.cut_off(call.provider))
         return answer
 
     def _raise_if_interrupted(self) -> None:
@@ -161,7 +163,7 @@ class ModelTurns:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError
-        if self._clock() >= self._deadline:
+        if not self._time_limit.left():
             raise RunStopped(failures.timed_out(self._spec.guardrails))
 
     def _skipped(self, provider: str, name: str, failure: RunFailure) -> SkippedModel:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 import httpx2
 from pydantic_ai.models import Model
 
-from agents.runtime import failures, providers
+from agents.runtime import provider_failures, providers
 from agents.runtime.clients import transport
 from agents.runtime.demo import DemoModel
 from agents.runtime.failures import RunStopped
@@ -82,7 +82,7 @@ class ProviderRegistry:
             own = replace(settings.get(provider, ProviderSettings()), api_key=api_key)
             settings = {**settings, provider: own}
         if reason := providers.refusal(provider, settings):
-            raise RunStopped(failures.no_provider(provider, reason))
+            raise RunStopped(provider_failures.no_provider(provider, reason))
         self._bind_loop()
         found = self._models.get((provider, name, api_key))
         if found is None:

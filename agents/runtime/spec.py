@@ -159,8 +159,9 @@ class RunFailure:
 
     `message` is a whole sentence for people that says what to do; it never holds a key or the text
     of a provider's answer. `retryable` says whether the same run may succeed later, not before
-    `retry_after_seconds` when somebody named a time. `held_by` is the budget or the approval that
-    stands in the way. `is_unbilled`: the provider did not take the model call that failed.
+    `retry_after_seconds` when somebody named a time. `held_by` is the budget, limit, approval or
+    override that stands in the way. `is_unbilled`: the provider did not take the model call that
+    failed.
     """
 
     kind: FailureKind

@@ -15,6 +15,7 @@ from agents.runtime.failures import RunStopped
 from agents.runtime.journal import ToolResult, Verdict
 from agents.runtime.model_turns import JournalBroke
 from agents.runtime.spec import RunFailure, ToolContext
+from agents.runtime.time_limit import TimeLimit
 from agents.runtime.tools import Output, ToolFailed, storable
 from agents.runtime.toolset import Toolset
 from kernel.errors import DomainError
@@ -42,18 +43,17 @@ async def make_calls(
     tools: Toolset,
     context: ToolContext,
     *,
-    deadline: float,
+    time_limit: TimeLimit,
     begin: Callable[[ToolCallPart], Awaitable[Verdict]],
 ) -> AsyncGenerator[Outcome, None]:
     """Make those of the calls that `begin` grants, five at a time; give each outcome as it comes.
 
     A call that fails is an outcome too: the model reads the reason. Closing the iterator stops the
-    calls that still run; blocking tools end in their thread, unheard. Raises TimeoutError when the
-    loop's clock passes `deadline` with calls still running, and RunStopped, once no call is left
+    calls that still run; blocking tools end in their thread, unheard. Raises TimeoutError when
+    `time_limit` is over with calls still running, and RunStopped, once no call is left
     to make, if some wait for a decision or cannot go on now. JournalBroke, from the run of an agent
     that was called, ends this one at once.
     """
-    clock = asyncio.get_running_loop().time
     waiting = deque(parts)
     running: Running = {}
     held: list[RunFailure] = []
@@ -68,7 +68,7 @@ async def make_calls(
                     yield _refused(part, tools, verdict.refusal)
                 else:
                     running[asyncio.create_task(_make(part, tools, context))] = part
-            for outcome in await _next(running, deadline - clock(), held):
+            for outcome in await _next(running, time_limit, held):
                 yield outcome
     finally:
         for task in running:
@@ -78,15 +78,16 @@ async def make_calls(
         raise RunStopped(failures.held(held))
 
 
-async def _next(running: Running, seconds: float, held: list[RunFailure]) -> list[Outcome]:
+async def _next(running: Running, limit: TimeLimit, held: list[RunFailure]) -> list[Outcome]:
     """The outcomes of the calls that end next; what stops the run goes into `held`."""
     if not running:
         return []
-    done, _ = await asyncio.wait(
-        running, timeout=max(0, seconds), return_when=asyncio.FIRST_COMPLETED
-    )
-    if not done:
-        raise TimeoutError
+    done: set[asyncio.Task[Outcome]] = set()
+    while not done:  # it may have been more than was left when the wait began
+        left = limit.left()
+        done, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not (done or left):
+            raise TimeoutError
     outcomes: list[Outcome] = []
     for task in [task for task in running if task in done]:
         del running[task]

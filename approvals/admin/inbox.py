@@ -19,15 +19,8 @@ from approvals.models import Approval, Terms, Vote
 from approvals.operations import decisions
 from approvals.selectors import Inquiry
 from kernel import clock, display
-from kernel.admin import (
-    ConsoleAdmin,
-    ConsoleInline,
-    column,
-    exact_time,
-    names_of,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin, ConsoleInline, names_of
+from kernel.admin_columns import column, exact_time, recent_values, time_column
 from kernel.admin_forms import TEXTS, form_button
 
 SHORT: Final = 120

@@ -17,7 +17,8 @@ from approvals.models import ApprovalRule
 from approvals.operations import rules
 from approvals.serializers import ApprovalRuleInput
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, exact_time, time_column
+from kernel.admin import ConsoleAdmin
+from kernel.admin_columns import column, exact_time, time_column
 from kernel.admin_forms import NUMBER, SELECT, TEXTS, form_button, list_form_button, text
 from preferences.choices import EDIT
 

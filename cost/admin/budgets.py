@@ -19,7 +19,8 @@ from cost.selectors import budgets, reports, spending
 from cost.selectors.reports import Day
 from cost.selectors.spending import Standing
 from kernel import clock, display
-from kernel.admin import ConsoleAdmin, column, confirmed, exact_time, names_of
+from kernel.admin import ConsoleAdmin, confirmed, names_of
+from kernel.admin_columns import column, exact_time
 from kernel.admin_forms import SELECT, TEXT, DialogForm, form_button, list_form_button
 from kernel.admin_links import choices_of
 from preferences.choices import EDIT
@@ -92,7 +93,7 @@ class BudgetLimits(DialogForm):
         rows = budgets.list_budgets(organization_id=self.request.user.organization_id)
         budget = rows.filter(pk=self.object_id).first()
         if budget is not None:
-            self.fields["limit_usd"].initial = budget.limit_usd.normalize()
+            self.fields["limit_usd"].initial = f"{budget.limit_usd.normalize():f}"
             self.fields["at_limit"].initial = "hard" if budget.is_hard else "soft"
             shown = ", ".join(map(str, budget.alert_thresholds))
             self.fields["alert_thresholds"].initial = shown

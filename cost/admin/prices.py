@@ -11,7 +11,8 @@ from cost.models import ModelPrice
 from cost.operations import own_prices
 from cost.selectors import prices
 from kernel import clock
-from kernel.admin import ConsoleAdmin, confirmed, exact_time, money_column
+from kernel.admin import ConsoleAdmin, confirmed
+from kernel.admin_columns import exact_time, money_column
 from kernel.admin_forms import TEXT, DialogForm, form_button, list_form_button, text
 from preferences.choices import EDIT
 
@@ -39,7 +40,7 @@ class AmountsForm(DialogForm):
         rows = prices.list_prices(organization_id=self.request.user.organization_id)
         price = rows.filter(pk=self.object_id).first()
         for name in ("input_usd", "output_usd"):
-            self.fields[name].initial = price and getattr(price, name).normalize()
+            self.fields[name].initial = price and f"{getattr(price, name).normalize():f}"
 
 
 class PriceForm(AmountsForm):

@@ -11,14 +11,8 @@ from cost.choices import DEMO, ESTIMATED_SOURCE
 from cost.models import UsageRecord
 from cost.selectors import usage
 from kernel import display
-from kernel.admin import (
-    ConsoleAdmin,
-    column,
-    exact_time,
-    money_column,
-    recent_values,
-    time_column,
-)
+from kernel.admin import ConsoleAdmin
+from kernel.admin_columns import column, exact_time, money_column, recent_values, time_column
 
 TASK = column("task", lambda row: row.task_id, lambda pk: display.page_link("tasks_task", pk))
 PROVIDER = column(

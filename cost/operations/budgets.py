@@ -172,10 +172,13 @@ def _change(budget: Budget, values: Mapping[str, Any], actor: Actor, now: dateti
     }
     for name, value in values.items():
         setattr(budget, name, value)
-    if budget.is_active and not former.is_active:
+    counts_again = budget.is_active and not former.is_active
+    if counts_again:
         _refuse_twin(budget)
     budget.updated_at = now
     _save(budget, [*values, "updated_at"])
+    if counts_again:
+        windows.hold_again(organization_id=budget.organization_id, budget_id=budget.pk)
     _record(budget, "budget.update", actor, now, {"changes": told})
     if former.is_active and former.is_hard and _is_laxer(budget, than=former):
         raised(budget.organization_id, now)

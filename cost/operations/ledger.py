@@ -1,6 +1,6 @@
 """Booking what was used: the ledger's row, what its budgets count, what was reserved for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,13 +16,15 @@ from cost.selectors import prices
 from kernel import ids
 
 
-def book_sql(*, execution_id: str = "%(execution_id)s") -> str:
+def book_sql(*, execution_id: str = "%(execution_id)s", is_alone: bool = False) -> str:
     """The call of the database's function for the parameters of a `Booking`, to select from.
 
     A caller's statement may join it to a row that it locks, by an `execution_id` from there: what
-    it selects from nothing books nothing.
+    it selects from nothing books nothing. `is_alone` for a statement that is a transaction of its
+    own: without a row more follows from the call, and nothing was booked.
     """
-    return f"""cost_book_1(%(lock_space)s, %(lock_key)s, %(id)s, %(organization_id)s, %(agent_id)s,
+    function = "cost_book_alone_1" if is_alone else "cost_book_1"
+    return f"""{function}(%(lock_space)s, %(lock_key)s, %(id)s, %(organization_id)s, %(agent_id)s,
   %(task_id)s, {execution_id}, %(user_id)s, %(ordinal)s, %(kept_ordinal)s, %(provider)s,
   %(model)s, %(input_tokens)s, %(output_tokens)s, %(cache_read_tokens)s, %(cache_write_tokens)s,
   %(list_usd)s, %(is_listed)s, %(is_measured)s, %(is_estimate)s, %(price_source)s, %(own_source)s,
@@ -30,6 +32,7 @@ def book_sql(*, execution_id: str = "%(execution_id)s") -> str:
 
 
 _BOOK: Final = f"SELECT * FROM {book_sql()}"  # noqa: S608 - made of constants
+_BOOK_ALONE: Final = f"SELECT * FROM {book_sql(is_alone=True)}"  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,6 @@ class Booking:
         return record
 
 
-# Joins the caller's: a savepoint would be two more messages on the path of every call.
-@transaction.atomic(savepoint=False)
 def record_usage(
     *,
     organization_id: UUID,
@@ -75,7 +76,8 @@ def record_usage(
     user_id: UUID | None = None,
     now: datetime,
 ) -> UsageRecord:
-    """Book one model call, in the caller's transaction: in one message to the database.
+    """Book one model call in one message to the database: in the caller's transaction, if it has
+    one, else with the message's own, unless a budget has to be told of.
 
     `model` is what was asked for, as it was reserved; `answered_by` is the name in the answer. It
     counts only where the list has a higher price for it, or the only one: aliases are common.
@@ -96,7 +98,25 @@ def record_usage(
         user_id=user_id,
         now=now,
     )
-    return booking.finish(_run(booking))
+    if rows := run_alone(_BOOK_ALONE, booking.parameters):
+        return booking.finish(rows)
+    # Joins the caller's: a savepoint would be two more messages on the path of every call.
+    with transaction.atomic(savepoint=False):
+        return booking.finish(_run(booking))
+
+
+def run_alone(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement with `book_sql(is_alone=True)`, whose message is its transaction.
+
+    No rows if nothing was booked: more follows from the call, or the caller is in a transaction.
+    Then it books in one, with what follows.
+    """
+    if connection.in_atomic_block:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def prepare(

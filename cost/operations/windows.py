@@ -61,6 +61,27 @@ FROM (
 ) AS new
 WHERE kept.id = new.id
 """  # noqa: S608 - made of constants
+# What calls hold that began while its budget did not count.
+_HOLD: Final = """
+WITH held AS (
+  SELECT stored.id AS window_id, kept.id, kept.amount_usd
+  FROM cost_budgetwindow AS stored JOIN cost_reservation AS kept
+    ON kept.organization_id = stored.organization_id
+    AND kept.created_at >= stored.starts_at AND kept.created_at < stored.ends_at
+    AND stored.subject_id = CASE stored.scope WHEN 'organization' THEN kept.organization_id
+      WHEN 'agent' THEN kept.agent_id WHEN 'task' THEN kept.task_id ELSE kept.execution_id END
+    AND NOT stored.id = ANY (kept.window_ids)
+  WHERE stored.organization_id = %s AND stored.budget_id = %s
+),
+marked AS (
+  UPDATE cost_reservation AS kept SET window_ids = kept.window_ids || new.ids
+  FROM (SELECT id, array_agg(window_id) AS ids FROM held GROUP BY 1) AS new
+  WHERE kept.id = new.id
+)
+UPDATE cost_budgetwindow AS stored SET reserved_usd = stored.reserved_usd + new.amount_usd
+FROM (SELECT window_id, sum(amount_usd) AS amount_usd FROM held GROUP BY 1) AS new
+WHERE stored.id = new.window_id
+"""
 # What is given back to the windows of the rows of `gone (amount_usd, window_ids)`.
 GIVE_BACK: Final = """
 sums AS (
@@ -121,6 +142,14 @@ def move_windows(*, organization_id: UUID, former_id: UUID, budget_id: UUID) -> 
     BudgetWindow.objects.filter(organization_id=organization_id, budget_id=former_id).update(
         budget_id=budget_id
     )
+
+
+def hold_again(*, organization_id: UUID, budget_id: UUID) -> None:
+    """Have a budget that counts again hold what calls under way hold elsewhere, in the caller's
+    transaction: its windows counted all the while what was spent, but not that."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALONE, lock_keys(organization_id))
+        cursor.execute(_HOLD, [organization_id, budget_id])
 
 
 def prune_windows(*, now: datetime) -> int:

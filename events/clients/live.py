@@ -3,7 +3,7 @@
 import threading
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 import structlog
@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 WAITING: Final = 10_000
 BATCH: Final = 500
 LOG_EVERY_SECONDS: Final = 60.0
+# The first message goes out at once, those behind it together: waking up and asking Redis for each
+# would cost a model's turn more than its step does.
+PAUSE_SECONDS: Final = 0.02
 
 
 class Sender:
@@ -42,6 +45,7 @@ class Sender:
                 channel.publish(batch)
             except RedisError as error:
                 self._complain(type(error).__name__)
+            sleep(PAUSE_SECONDS)
 
     def _complain(self, reason: str) -> None:
         now = monotonic()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.http import JsonResponse
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -23,6 +23,7 @@ from rest_framework.response import Response
 from kernel import clock
 from kernel.errors import Invalid
 from kernel.http import problems
+from kernel.http.json import OrjsonRenderer
 from kernel.http.pagination import BoundedPagination, Read, whole
 from kernel.http.refusals import SEED_004
 from kernel.http.viewsets import HubViewSet
@@ -66,20 +67,22 @@ MAX_PAGE_SIZE: Final = 500
 MAX_PAGE: Final = 10_000
 
 
-def no_route() -> JsonResponse:
+def no_route() -> HttpResponse:
     """What a path below `/v1` answers that is none of its routes."""
-    status = 404
-    return JsonResponse(
-        {
-            "result": "ERR",
-            "status": status,
-            "message": "errMsg_RouteNotFound",
-            "errCode": status,
-            "date": clock.now(),
-            "detail": "No such route. The API is described at /api/schema/swagger/.",
-        },
-        status=status,
-    )
+    detail = "No such route. The API is described at /api/schema/swagger/."
+    body = OrjsonRenderer().render(_refused(404, "errMsg_RouteNotFound", detail))
+    return HttpResponse(body, status=404, content_type=OrjsonRenderer.media_type)
+
+
+def _refused(status: int, message: str, detail: str) -> dict[str, Any]:
+    return {
+        "result": "ERR",
+        "status": status,
+        "message": message,
+        "errCode": NAMES.get(status, status),
+        "date": clock.now(),
+        "detail": detail,
+    }
 
 
 class EnvelopePagination(BoundedPagination):
@@ -246,14 +249,8 @@ class AgentHubViewSet(HubViewSet):
         """`{result, status, message, errCode, date, detail}` for an RFC 9457 problem."""
         status = 400 if problem["status"] == 422 else problem["status"]
         wrong = [f"{self._named(each['field'])}: {each['message']}" for each in problem["errors"]]
-        return {
-            "result": "ERR",
-            "status": status,
-            "message": self._message(problem, status),
-            "errCode": NAMES.get(status, status),
-            "date": clock.now(),
-            "detail": " ".join(wrong) or problem["detail"],
-        }
+        detail = " ".join(wrong) or problem["detail"]
+        return _refused(status, self._message(problem, status), detail)
 
     def _message(self, problem: Mapping[str, Any], status: int) -> str:
         if named := self.messages.get(problem["code"]):

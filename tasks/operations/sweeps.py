@@ -7,11 +7,10 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
 from agents.choices import AgentKind
-from agents.errors import AgentDisabled
-from agents.models import Agent
+from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
 from agents.selectors import disabling_override
 from kernel import jobs
@@ -172,12 +171,12 @@ def wake_unpaid(organization_id: UUID, now: datetime) -> None:
     _wake(Q(error_kind__in=unpaid), organization_id, now)
 
 
-def wake_disabled(organization_id: UUID, agent_name: str, now: datetime) -> None:
-    """Let tasks run now that wait for an agent, their own or one that it calls; a hook of
-    `agents.operations.overrides`."""
-    reason = Q(
-        error_kind=FailureKind.AGENT_DISABLED, error__contains=AgentDisabled.about(agent_name)
-    )
+def wake_disabled(organization_id: UUID, override_id: UUID, now: datetime) -> None:
+    """Let tasks run now that wait for an agent which the override disabled, their own or one that
+    it calls, or nobody knows for which; a hook of `agents.operations.overrides`."""
+    run = AgentExecution.objects.filter(pk=OuterRef("resumes_execution_id"))
+    is_held_otherwise = Exists(run.exclude(held_by=None).exclude(held_by=override_id))
+    reason = Q(~is_held_otherwise, error_kind=FailureKind.AGENT_DISABLED)
     _wake(reason, organization_id, now)
 
 

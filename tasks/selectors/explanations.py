@@ -9,7 +9,6 @@ from uuid import UUID
 from django.db.models import Case, Count, Q, Value, When
 
 from agents.choices import AgentKind, AgentStatus
-from agents.errors import AgentDisabled
 from agents.models import Agent, AgentExecution
 from agents.runtime.spec import FailureKind
 from agents.selectors import disabling_override, list_disabling, overriding_provider
@@ -20,6 +19,7 @@ from limits.choices import LimitScope
 from limits.selectors import find_rules, list_limits
 from tasks.choices import CALLER_GONE, DEADLINE, ReasonCode, TaskStatus
 from tasks.models import Task, TaskAttempt
+from tasks.selectors.called import explain_called
 from tasks.selectors.leased import count_leased
 from tasks.selectors.reasons import Reason
 from tasks.selectors.reviews import explain_review
@@ -75,7 +75,9 @@ def explain_task(*, task: Task, now: datetime) -> Explanation:
     if task.status == TaskStatus.REVIEW:
         reasons = explain_review(task=task)
     elif task.status == TaskStatus.IN_PROGRESS:
-        reasons = [_running(task, now), *_near_deadline(task, now)]
+        running = _running(task, now)
+        below = explain_called(task=task, now=now) if running.code == ReasonCode.RUNNING else []
+        reasons = [running, *below, *_near_deadline(task, now)]
     elif task.status in {TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.ASSIGNED}:
         reasons = [*_waiting(task, now), *_near_deadline(task, now)]
     else:
@@ -182,15 +184,17 @@ def _retried(task: Task, message: str) -> Reason:
 
 
 def _kept_by_override(task: Task, agent: Agent) -> Iterator[Reason]:
-    # By what the reason names: it may be an agent that its own agent called.
-    overrides = list_disabling(organization_id=task.organization_id)
-    for override, name in overrides.values_list("pk", "agent_name"):
-        if AgentDisabled.about(name) in task.error:
-            if name != agent.name:  # which says so itself
-                code, until = ReasonCode.AGENT_DISABLED, task.available_at
-                yield Reason(code, task.error, "override", override, until=until)
-            return
-    yield _retried(task, "The agent that it waited for is enabled again.")
+    # It may be that of an agent which its own agent called.
+    held, own = _held_by(task), _disabling(agent)
+    if own is not None and held in {own, None}:
+        return  # that is said of the agent itself
+    told = Reason(ReasonCode.AGENT_DISABLED, task.error, "task", task.pk, until=task.available_at)
+    if held is None:  # the task was changed since
+        yield told
+    elif list_disabling(organization_id=task.organization_id).filter(pk=held).exists():
+        yield replace(told, kind="override", id=held)
+    else:
+        yield _retried(task, "The agent that it waited for is enabled again.")
 
 
 def _kept_by_breaker(task: Task) -> Reason:
@@ -359,8 +363,13 @@ def _stopped(agent: Agent) -> Reason:
     return Reason(ReasonCode.AGENT_STOPPED, message, "agent", agent.pk, since=agent.last_active_at)
 
 
-def _disabled(agent: Agent) -> Reason | None:
+def _disabling(agent: Agent) -> UUID | None:
     override: UUID | None = agent.disabled_by  # type: ignore[attr-defined]  # read along
+    return override
+
+
+def _disabled(agent: Agent) -> Reason | None:
+    override = _disabling(agent)
     if override is None:
         return None
     message = f"An override disables agent {agent.name}. Have an administrator enable it."

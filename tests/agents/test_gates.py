@@ -170,7 +170,7 @@ def test_a_call_whose_turn_comes_in_a_moment_waits_for_it(
     make_limit(organization, name="k", requests_per_minute=1)
     now = clock.now()
     take(organization, ("key", "k"), now=now - timedelta(seconds=59.7))
-    gate = RunGate(execution, version, ends_at=now + timedelta(seconds=seconds))
+    gate = RunGate(execution, version, left=lambda: seconds)
 
     assert (enter(gate) is None) is waits
 

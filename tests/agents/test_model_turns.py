@@ -13,11 +13,14 @@ from agents.choices import ExecutionStatus, StepKind
 from agents.errors import RunWithoutLease
 from agents.models import AgentExecution, ExecutionStep
 from agents.operations import executions, model_turns
+from audit.models import AuditEvent
 from cost import operations as cost
-from cost.models import UsageRecord
+from cost.models import BudgetWindow, UsageRecord
+from cost.operations import alerts, reservations
 from kernel import clock
 from tests.agents.factories import make_agent
 from tests.agents.test_executions import model_turn
+from tests.cost.factories import make_budget
 from tests.tasks.factories import claim_one, make_task
 from tests.threads import Gate, Pool, Waiters
 
@@ -30,6 +33,26 @@ def execution(organization: Organization) -> AgentExecution:
     return claim_one(make_task(organization, agent=make_agent(organization))).execution
 
 
+def reserve(execution: AgentExecution) -> None:
+    """What `model_turn` can cost."""
+    reservations.reserve(
+        organization_id=execution.organization_id,
+        agent_id=execution.agent_id,
+        task_id=execution.task_id,
+        execution_id=execution.pk,
+        ordinal=1,
+        provider="openai",
+        model="gpt-4o-mini",
+        input_tokens=1000,
+        output_tokens=100,
+        now=clock.now(),
+    )
+
+
+def failing(**_: object) -> None:
+    raise RuntimeError
+
+
 def record(execution: AgentExecution, ordinal: int = 1) -> None:
     model_turns.record_turn(
         execution=execution, ordinal=ordinal, turn=model_turn(), now=clock.now()
@@ -37,14 +60,33 @@ def record(execution: AgentExecution, ordinal: int = 1) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_one_statement_in_a_transaction(
+def test_it_is_one_message_and_its_own_transaction(
     execution: AgentExecution, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(3) as queries:
+    with django_assert_num_queries(1):
         record(execution)
 
-    assert [query["sql"].split()[0] for query in queries] == ["BEGIN", "WITH", "COMMIT"]
     assert ExecutionStep.objects.get().cost_usd == UsageRecord.objects.get().cost_usd > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_threshold_is_told_in_the_transaction_of_the_answer(
+    execution: AgentExecution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_budget(execution.organization, "0.0004", period="total", alert_thresholds=[50])
+    reserve(execution)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alerts, "tell", failing)
+        with pytest.raises(RuntimeError):
+            record(execution)
+    undone = ExecutionStep.objects.count(), UsageRecord.objects.count()
+    record(execution)
+
+    assert undone == (0, 0)
+    assert ExecutionStep.objects.get().cost_usd == UsageRecord.objects.get().cost_usd > 0
+    assert BudgetWindow.objects.get().alerted_percent == 50
+    assert AuditEvent.objects.filter(action="budget.alert").count() == 1
 
 
 def test_a_call_that_was_booked_before_is_shown_with_what_it_cost(

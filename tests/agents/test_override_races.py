@@ -111,6 +111,39 @@ def test_what_is_read_beside_a_write_is_not_kept_beyond_it(
         look()
 
 
+def test_a_read_that_was_overtaken_takes_nothing_from_who_read_after_the_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It remembers last what it read first, over what others remember by now."""
+    home = make_organization()
+    agent = make_agent(home, name="Ada")
+    assert agent.current_version is not None
+    look = partial(effective.configuration_of, version=agent.current_version, agent_name="Ada")
+    gate, find = Gate(), selectors.find_override
+
+    def overtaken(**scope: Any) -> AgentOverride | None:
+        found = find(**scope)
+        if found is None:
+            gate()
+        return found
+
+    monkeypatch.setattr(selectors, "find_override", overtaken)
+
+    def write() -> list[int]:
+        gate.wait()
+        override = make_override(home, "Ada", max_tokens=7)
+        seen = [look().max_tokens]
+        change_override(override, max_tokens=8)
+        seen.append(look().max_tokens)
+        gate.open()
+        return seen
+
+    slow, seen = race(look, write)
+
+    assert (slow.override_id, seen) == (None, [7, 8])
+    assert look().max_tokens == 8
+
+
 def test_a_write_whose_stamp_was_lost_counts_when_memory_is_too_old(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -17,7 +17,7 @@ from tests.hub.console_rows import address, list_address
 
 SUBMITTED = {"_form_submitted": "on"}
 LIMITS = {"limit_usd": "2.5", "at_limit": "hard", "alert_thresholds": "50, 100"}
-AMOUNTS = {"input_usd": "0.1", "output_usd": "0"}
+AMOUNTS = {"input_usd": "20", "output_usd": "0"}
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def test_a_price_is_made_changed_and_deleted_in_dialogs(console: Client) -> None
     console.post(address(ModelPrice, made.pk, "delete_price"), SUBMITTED)
 
     assert "Enter a valid value." in refused
-    assert 'value="0.1"' in shown
-    assert (made.input_usd, made.output_usd) == (Decimal("0.1"), Decimal("0.4"))
+    assert 'value="20"' in shown
+    assert (made.input_usd, made.output_usd) == (Decimal("20"), Decimal("0.4"))
     assert not ModelPrice.objects.exists()
 
 

@@ -1,10 +1,12 @@
 """Prices and totals."""
 
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from uuid import uuid4
 
+import genai_prices
 import pytest
+from genai_prices import data_snapshot
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import Organization
@@ -65,6 +67,40 @@ def test_unknown_models_are_flagged_not_guessed(provider: str, model: str) -> No
 
 def test_usage_that_makes_no_sense_is_flagged() -> None:
     assert price("openai", "gpt-4o", Usage(input_tokens=1, cache_read_tokens=2)) == UNKNOWN
+
+
+@pytest.mark.parametrize("sent", [1_234, 300_001])
+def test_prices_are_those_of_the_library(sent: int) -> None:
+    """Of every twentieth model of its list, in and above the first tier of those that have some."""
+    listed = [(p.id, m.id) for p in data_snapshot.get_snapshot().providers for m in p.models][::20]
+
+    for provider, model in listed:
+        found = price(provider, model, Usage(sent, 77))
+        bound = prices.worst_case(
+            provider=provider, model=model, input_tokens=sent, output_tokens=77, at=NOW
+        )
+        costs = [library(provider, model, sent, **kind) for kind in KINDS]
+        assert found.cost_usd == costs[0], model
+        assert bound.cost_usd == max(costs), model
+    assert len(listed) > 100
+
+
+KINDS: list[dict[str, int]] = [{}, {"cache_read": 1}, {"cache_write": 1}]
+
+
+def library(provider: str, model: str, sent: int, **cached: int) -> Decimal:
+    """What genai-prices says; all that is sent is cached in the one way that is named."""
+    asked = {f"{kind}_tokens": sent for kind in cached}
+    try:
+        found = genai_prices.calc_price(
+            genai_prices.Usage(input_tokens=sent, output_tokens=77, **asked),
+            model,
+            provider_id=provider,
+            genai_request_timestamp=NOW,
+        )
+    except (LookupError, ValueError):
+        return Decimal(0)
+    return found.total_price.quantize(Decimal("0.00000001"), rounding=ROUND_HALF_UP)
 
 
 def test_the_demo_provider_is_free_and_priced() -> None:

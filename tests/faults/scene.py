@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ import psycopg
 from tests.journeys import hubs
 from tests.journeys.hubs import Hub
 from tests.peers.model_server import KEY, ModelPeer
-from tests.peers.script import STEPS, Answer, Step
+from tests.peers.script import STEPS, Answer, Hang, Step
 
 LEASE_SECONDS: Final = int(os.environ.get("FAULT_LEASE_SECONDS", "5"))
 SWEEP_SECONDS: Final = 5
@@ -179,6 +180,15 @@ class Scene:
         return len(found) == 1 and found != [before.pid]
 
     @contextmanager
+    def silence(self) -> Iterator[None]:
+        """No model ever answers what is asked during the block: such a run cannot end by itself."""
+        self.peer.follow(Hang())
+        try:
+            yield
+        finally:
+            self.peer.follow()
+
+    @contextmanager
     def another_worker(self, **settings: str) -> Iterator[psutil.Popen]:
         """A second worker beside the hub's own, killed at the end unless it has gone."""
         with (self.folder / "logs" / "another.log").open("ab") as log:
@@ -225,8 +235,8 @@ class Scene:
 
 def rest(scene: Scene) -> None:
     """Wait until all tasks have ended and all events are out."""
-    hubs.wait_for(lambda: _all_ended(scene), PATIENCE_SECONDS)
-    hubs.wait_for(lambda: not scene.rows(UNPUBLISHED), 30)
+    eventually(lambda: _all_ended(scene))
+    eventually(lambda: not scene.rows(UNPUBLISHED))
 
 
 def settled(scene: Scene) -> None:
@@ -238,9 +248,46 @@ def settled(scene: Scene) -> None:
     rest(scene)
     for query in NEVER:
         assert scene.rows(query) == [], query
-    hubs.wait_for(lambda: not scene.rows(ORPHANS), 30)
+    eventually(lambda: not scene.rows(ORPHANS))
     code, said = scene.command("verify_audit")
     assert code == 0, said
+
+
+def written_once(scene: Scene, agent_id: str, name: str, number: int) -> None:
+    """Assert that the tool wrote each of the tasks' lines once.
+
+    A call that was cut off may or may not have left its line; each other one has.
+    """
+    lines = Counter(scene.lines(name))
+    assert [line for line, times in lines.items() if times > 1] == []
+    assert number - scene.unknown_calls(agent_id) <= len(lines) <= number
+
+
+def warm(scene: Scene, agent_id: str, name: str, workers: Sequence[str]) -> None:
+    """Make tasks until each worker has begun one of them."""
+    made: set[str] = set()
+
+    def all_did() -> bool:
+        made.update(scene.make_tasks(agent_id, [f"{name}-{len(made)} calls=0 pause=0"]))
+        time.sleep(0.2)
+        return {w for task, _, w, _ in scene.attempts(agent_id) if task in made} >= set(workers)
+
+    eventually(all_did)
+
+
+def spread(
+    scene: Scene, agent_id: str, title: str, workers: Sequence[str], *, each: int
+) -> list[str]:
+    """Make tasks until each worker has `each` of the agent's under way; `title` takes a number."""
+    made: list[str] = []
+
+    def all_have() -> bool:
+        made.extend(scene.make_tasks(agent_id, [title.format(len(made))]))
+        time.sleep(0.2)
+        return all(len(scene.running_at(agent_id, worker)) >= each for worker in workers)
+
+    eventually(all_have)
+    return made
 
 
 UNPUBLISHED: Final = "SELECT 1 FROM events_outboxevent WHERE published_at IS NULL"

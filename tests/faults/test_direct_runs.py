@@ -15,9 +15,10 @@ def ask(scene: Scene, agent_id: str, prompt: str) -> Any:
 def test_a_run_whose_worker_is_killed_is_answered_by_the_next(scene: Scene) -> None:
     agent_id = scene.make_agent("direct")
     with ThreadPoolExecutor(1) as threads:
-        asking = threads.submit(ask, scene, agent_id, "direct-1 calls=0 pause=0.6")
-        eventually(lambda: scene.running(agent_id) == 1)
-        scene.kill("worker")
+        with scene.silence():
+            asking = threads.submit(ask, scene, agent_id, "direct-1 calls=0 pause=0")
+            eventually(lambda: scene.running(agent_id) == 1)
+            scene.kill("worker")
         told = asking.result(130)
 
     settled(scene)
@@ -27,7 +28,7 @@ def test_a_run_whose_worker_is_killed_is_answered_by_the_next(scene: Scene) -> N
 
 def test_whoever_leaves_a_stream_stops_its_worker(scene: Scene) -> None:
     agent_id = scene.make_agent("left")
-    path, body = f"/agents/{agent_id}/stream", {"prompt": "left-1 calls=0 pause=5"}
+    path, body = f"/agents/{agent_id}/stream", {"prompt": "left-1 peer=hang"}
     with scene.api.stream("POST", path, json=body) as stream:
         lines = stream.iter_lines()  # who forgets it hangs up
         assert next(lines) == "event: progress"

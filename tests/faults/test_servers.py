@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import psutil  # type: ignore[import-untyped]  # ships no types
@@ -10,7 +10,7 @@ import pytest
 
 from hub.embedded import processes
 from tests.faults.effects.relay import HELD, HOLD
-from tests.faults.scene import Scene, eventually, settled
+from tests.faults.scene import Scene, eventually, settled, written_once
 from tests.faults.visitor import visiting
 
 RUNS: Final = 10
@@ -23,21 +23,27 @@ def begin(scene: Scene, name: str) -> str:
     agent_id = scene.make_agent(name)
     titles = [f"{name}-{number} calls={CALLS} pause=0.1" for number in range(RUNS)]
     scene.make_tasks(agent_id, titles)
-    eventually(lambda: scene.running(agent_id) == RUNS)
     eventually(lambda: len(scene.lines(name)) > RUNS / 2)
     return agent_id
 
 
-def end(scene: Scene, server: str, number: signal.Signals) -> None:
-    """Signal a server and keep it away: the supervisor must wait before it brings it back."""
+def end(
+    scene: Scene, server: str, number: signal.Signals, until: Callable[[], bool] = lambda: True
+) -> None:
+    """Signal a server and keep it away, for a while and until somebody noticed.
+
+    The supervisor must wait before it brings it back.
+    """
     pid = processes.find_server(scene.folder / server)
     assert pid
     scene.hub.process.send_signal(signal.SIGSTOP)
     try:
         process = psutil.Process(pid)
         process.send_signal(number)
+        # It has ended, and nobody has looked at it yet.
+        eventually(lambda: bool(process.status() == psutil.STATUS_ZOMBIE))
         time.sleep(AWAY_SECONDS)
-        assert process.status() == psutil.STATUS_ZOMBIE  # ended; nobody has looked at it yet
+        eventually(until)
     finally:
         scene.hub.process.send_signal(signal.SIGCONT)
     eventually(lambda: processes.find_server(scene.folder / server) not in {pid, None})
@@ -45,9 +51,7 @@ def end(scene: Scene, server: str, number: signal.Signals) -> None:
 
 def assert_done_once(scene: Scene, agent_id: str, name: str) -> None:
     """Every run completed, no line written twice, none missing but those nobody can know of."""
-    lines = Counter(scene.lines(name))
-    assert [line for line, times in lines.items() if times > 1] == []
-    assert RUNS * CALLS - scene.unknown_calls(agent_id) <= len(lines) <= RUNS * CALLS
+    written_once(scene, agent_id, name, RUNS * CALLS)
     done = "SELECT DISTINCT status FROM tasks_task WHERE agent_id = %s"
     assert scene.rows(done, agent_id) == [("completed",)]
 
@@ -82,7 +86,7 @@ def test_while_postgres_is_away_requests_are_refused_and_runs_go_on_after(
     agent_id = begin(scene, name)
 
     with visiting(scene, agent_id, f"{name}caller") as visitor:
-        end(scene, "postgres", number)
+        end(scene, "postgres", number, lambda: visitor.statuses[503] > 0)
         before = len(visitor.posted)
         eventually(lambda: len(visitor.posted) > before + 5)
 

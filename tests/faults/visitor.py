@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from tests.faults.scene import Scene
+from tests.journeys import hubs
 
 PAUSE_SECONDS: Final = 0.05
 GONE: Final = 0  # instead of a status: the connection was refused or broke
@@ -51,7 +52,7 @@ class Visitor(threading.Thread):
     def leave(self) -> None:
         """Stop asking."""
         self._leaving.set()
-        self.join(60)
+        self.join(hubs.SECONDS)
         assert not self.is_alive()
 
     def _ask(self, method: str, path: str, **request: Any) -> int:

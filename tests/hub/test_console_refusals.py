@@ -1,5 +1,6 @@
 """A refused page of the console is a page, with a way back."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from accounts.models import IpRule, User
 from hub.console import overview
+from kernel import clock
 
 BACK = f'href="{reverse("admin:index")}"'
 
@@ -97,11 +99,18 @@ def test_a_failure_is_a_page_that_says_nothing_of_its_cause(
     assert "secret" not in page
 
 
-def test_seed_004_s_part_answers_in_its_words(client: Client) -> None:
+def test_seed_004_s_part_answers_in_its_words(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: moment)
     answer = client.get("/v1/nothing")
+    sibling = client.get("/v1/agentoverrides")
 
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
     assert (answer.json()["result"], answer.json()["errCode"]) == ("ERR", 404)
+    assert answer.json().keys() == sibling.json().keys()
+    assert answer.json()["date"] == sibling.json()["date"] == "2026-01-02T03:04:05.678901Z"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/sso/nothing"])

@@ -19,6 +19,7 @@ from tests.peers.script import Answer
 from tests.peers.tool_service import Service, tool_service
 
 SECONDS: Final = 60.0
+TOOLS: Final = ["weather:forecast", "orders:getOrder", "weather:note", "barometer:forecast"]
 COMMAND: Final = [sys.executable, "-m", "tests.peers.mcp_server"]
 APPROVER: Final = "harbour-master@hub.example.com"
 OPENAPI: Final[dict[str, Any]] = {
@@ -105,30 +106,25 @@ class Scene:
         """The task, once it has `status`."""
         return self.wait_for(f"/tasks/{task_id}", lambda task: task["status"] == status)
 
-    def make_agent(self, name: str) -> str:
-        """A started agent with tools of both servers."""
-        agent = self.post(
-            "/agents/",
-            name=name,
-            llm_provider="openai",
-            llm_model="gpt-4o-mini",
-            max_tokens=1000,
-            enabled_tools=[
-                "weather:forecast",
-                "orders:getOrder",
-                "weather:note",
-                "barometer:forecast",
-            ],
-        )
+    def make_agent(self, name: str, **settings: Any) -> str:
+        """A started agent, with tools of all servers unless `settings` say otherwise."""
+        body = {
+            "llm_provider": "openai",
+            "llm_model": "gpt-4o-mini",
+            "max_tokens": 1000,
+            "enabled_tools": TOOLS,
+            **settings,
+        }
+        agent = self.post("/agents/", name=name, **body)
         self.post(f"/agents/{agent['id']}/start")
         return str(agent["id"])
 
-    def make_budget(self, agent_id: str, limit_usd: str) -> str:
+    def make_budget(self, subject_id: str, limit_usd: str, *, scope: str = "agent") -> str:
         """A hard one for the month."""
         budget = self.post(
             "/budgets",
-            scope="agent",
-            subject_id=agent_id,
+            scope=scope,
+            subject_id=subject_id,
             period="month",
             limit_usd=limit_usd,
             is_hard=True,
@@ -139,6 +135,26 @@ class Scene:
         """Work for the agent, and what the model will say to it."""
         self.models.follow(*SCRIPT)
         return str(self.post("/tasks/", title="May order 7 sail?", agent_id=agent_id)["id"])
+
+    def make_budgeted_task(self, agent_id: str, title: str, limit_usd: str) -> tuple[str, str]:
+        """Work for the agent, and a budget of its own that is there before it begins."""
+        self.post(f"/agents/{agent_id}/stop")
+        task_id = str(self.post("/tasks/", title=title, agent_id=agent_id)["id"])
+        budget_id = self.make_budget(task_id, limit_usd, scope="task")
+        self.post(f"/agents/{agent_id}/start")
+        return task_id, budget_id
+
+    def finish_task(self, agent_id: str, title: str, *script: Answer) -> dict[str, Any]:
+        """Work for the agent, to whom the model says this; at its end."""
+        self.models.follow(*script)
+        task = self.post("/tasks/", title=title, agent_id=agent_id)
+        return self.wait_for_status(task["id"], "completed")
+
+    def run_of(self, task_id: str) -> dict[str, Any]:
+        """The task's one attempt, with its steps."""
+        found = self.get("/executions/", task_id=task_id)["items"]
+        (run,) = [run for run in found if run["attempt_id"]]
+        return self.get(f"/executions/{run['id']}")
 
     def add_sources(self) -> None:
         """All servers' tools are in the catalogue; writing a note needs a person."""

@@ -158,4 +158,11 @@ def free_port() -> int:
 
 def all_gone(processes: list[psutil.Process]) -> bool:
     """Whether none of them runs."""
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return not any(_runs(process) for process in processes)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False  # it went between the two looks

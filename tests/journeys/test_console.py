@@ -19,6 +19,7 @@ from tests.journeys.hubs import Hub
 RESULTS: Final = hubs.ROOT / "test-results"
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MILLISECONDS: Final = 20_000
+expect.set_options(timeout=MILLISECONDS)  # of itself it waits five seconds: too few if all is busy
 PHONE: Final = 390
 
 

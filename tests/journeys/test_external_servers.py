@@ -1,6 +1,7 @@
 """The hub on PostgreSQL and Redis of the operating system instead of its own."""
 
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def external(tmp_path_factory: pytest.TempPathFactory) -> Iterator[External]:
     redis_port = hubs.free_port()
     command = [found[1], "--port", str(redis_port), "--requirepass", "bell", "--bind", "127.0.0.1"]
     cache = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+    hubs.wait_for(lambda: is_open(redis_port))
 
     host = f"?host={home / 'postgres'}"
     yield External(
@@ -90,6 +92,11 @@ def can_connect(url: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_hub_serves_from_them_as_an_ordinary_role(external: External, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from tests.peers.script import Answer, Broken, Endless, Hang, Raw, Refusal, Respond, Step, step_from
 
 KEY = "sk-peer-0123456789"
+BLANK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
             case Answer():
                 for word in re.findall(r"\S+\s*|\s+", step.text):
                     yield dialect.words(word)
+                    while step.go_on and not step.go_on.wait(BLANK_SECONDS):
+                        yield dialect.words(" ")
                     time.sleep(step.pause_seconds)
                 yield from dialect.end(step)
 

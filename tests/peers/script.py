@@ -1,5 +1,6 @@
 """What a peer that plays a model provider does with a request."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -7,7 +8,10 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole answer: text, or tool calls as (name, arguments), streamed word by word."""
+    """A whole answer: text, or tool calls as (name, arguments), streamed word by word.
+
+    With `go_on`, the first word is followed by blanks until that is set.
+    """
 
     text: str = ""
     tool_calls: tuple[tuple[str, Any], ...] = ()
@@ -16,6 +20,7 @@ class Answer:
     finish: str = ""
     call_ids: tuple[str, ...] = ()
     pause_seconds: float = 0
+    go_on: threading.Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.choices import UserRole
 from accounts.models import Organization, User
 from agents.models import Agent
 from agents.operations import registry
@@ -20,6 +22,7 @@ from kernel import clock
 from tasks.models import Task
 from tasks.operations import endings
 from tasks.selectors.explanations import SUMMARIES, Explanation, explain_task
+from tests.accounts.factories import make_user, withdraw
 from tests.agents.factories import PERSON, answered, failed, make_agent
 from tests.breakers.factories import make_breaker
 from tests.clients import ApiClient
@@ -95,6 +98,40 @@ def test_a_task_that_a_breaker_put_off_names_it_and_loses_no_retry(api: Api, adm
     assert (shown["status"], shown["retry_count"]) == ("assigned", 0)
     assert shown["next_attempt_at"] == task.available_at.isoformat()
     assert task.attempts.get().outcome == "postponed"
+
+
+@pytest.mark.parametrize(("role", "status"), [(UserRole.ADMIN, 200), (UserRole.VIEWER, 403)])
+def test_a_link_is_for_those_who_may_follow_it(
+    api: Api, client: Client, organization: Organization, role: UserRole, status: int
+) -> None:
+    reader = make_user(organization, role=role)
+    breaker = make_breaker(organization, name="provider:openai")
+    agent = make_agent(organization, llm_provider="openai", llm_model="gpt-4o")
+    claim = claim_one(make_task(organization, agent=agent))
+    refusal = failures.breaker_open("The breaker provider:openai is open.", seconds=60)
+    result = replace(failed(), error=refusal)
+    endings.settle_attempt(claim=claim, result=result, now=clock.now())
+    client.force_login(reader)
+
+    (reason,) = api(reader).get(f"/api/v1/tasks/{claim.task_id}/explain").json()["reasons"]
+
+    asked = "/api/v1/circuit-breakers", address(CircuitBreaker, breaker.pk)
+    assert (api(reader).get(asked[0]).status_code, client.get(asked[1]).status_code) == (
+        status,
+        status,
+    )
+    offered = asked if status == 200 else (None, None)
+    assert (reason["link"], reason["console_link"]) == offered
+
+
+def test_a_run_is_linked_for_those_who_may_see_runs(api: Api, viewer: User) -> None:
+    task = make_task(viewer.organization, agent=make_agent(viewer.organization))
+    claim_one(task)
+    withdraw("execution.read")
+
+    (reason,) = api(viewer).get(f"/api/v1/tasks/{task.pk}/explain").json()["reasons"]
+
+    assert (reason["code"], reason["link"], reason["console_link"]) == ("running", None, None)
 
 
 @pytest.mark.parametrize(

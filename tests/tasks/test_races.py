@@ -23,7 +23,7 @@ from tasks.operations import endings, requests, sweeps
 from tests.accounts.factories import make_organization
 from tests.agents.factories import PERSON, answered, failed, make_agent
 from tests.tasks.factories import LEASE, act, change, claim_all, claim_one, make_task
-from tests.threads import Gate, Waiters, race
+from tests.threads import behind, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,27 +56,6 @@ def written() -> list[Any]:
         list(model.objects.order_by("pk").values())
         for model in (Task, TaskAttempt, AgentExecution, Agent, AuditEvent, OutboxEvent)
     ]
-
-
-def behind(holder: Callable[[], Any], follower: Callable[[], Any]) -> list[Any]:
-    """Run `follower` until it waits for what `holder` has locked, then let `holder` commit."""
-    gate = Gate()
-
-    def hold() -> Any:
-        with transaction.atomic():
-            outcome = holder()
-            gate()
-        return outcome
-
-    def follow() -> Any:
-        gate.wait()
-        return follower()
-
-    def release() -> None:
-        Waiters().wait_for(1)
-        gate.open()
-
-    return race(hold, follow, release)[:2]
 
 
 def test_one_task_goes_to_one_of_two_claimers(home: Organization, agent: Agent) -> None:

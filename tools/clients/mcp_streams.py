@@ -15,6 +15,8 @@ from mcp_types import (
     JSONRPCResponse,
 )
 
+from kernel.json_validation import walk
+
 MOST_VALUES: Final = 60_000
 TOO_MUCH: Final = f"The MCP server sent more than {MOST_VALUES} values at once."
 
@@ -74,12 +76,9 @@ def _bounded(item: SessionMessage | Exception) -> SessionMessage | Exception | N
 
 
 def _is_too_much(value: Any) -> bool:
-    waiting, left = [value or {}], MOST_VALUES
-    while waiting:
-        each = waiting.pop()
-        inside = each.values() if isinstance(each, dict) else each
-        left -= len(inside)
-        if left < 0:
+    held = 0
+    for each, _ in walk(value):
+        held += len(each)
+        if held > MOST_VALUES:
             return True
-        waiting += [item for item in inside if isinstance(item, dict | list)]
     return False

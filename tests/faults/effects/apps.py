@@ -11,9 +11,10 @@ class EffectsConfig(AppConfig):
     def ready(self) -> None:
         """Add the tool."""
         from agents.operations import catalogue  # noqa: PLC0415 - models must be loaded first
-        from tests.faults.effects import relay, skew  # noqa: PLC0415 - models must be loaded first
-        from tests.faults.effects.tool import TOOL  # noqa: PLC0415 - models must be loaded first
+        from tests.faults.effects import decision, relay, skew  # noqa: PLC0415 - the same
+        from tests.faults.effects.tool import TOOL  # noqa: PLC0415 - the same
 
         catalogue.register_tools([TOOL])
+        decision.install()
         relay.install()
         skew.install()

@@ -1,18 +1,11 @@
-"""A relay that stops where a test wants to kill it.
+"""A relay that stops where a test wants to kill it: before it publishes, or after."""
 
-While the file `hold-relay` is in the folder, it waits before (or, if the file says so, after) it
-publishes, and says so with the file `relay-held`: its process, and how much of this is published.
-"""
-
-import os
 import threading
-import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from events.clients import channel
-from tests.faults.effects.tool import FOLDER
+from tests.faults.effects import holds
 
 HOLD: Final = "hold-relay"
 HELD: Final = "relay-held"
@@ -25,25 +18,14 @@ def install() -> None:
 
 
 def publish(messages: Iterable[bytes]) -> None:
-    """As the channel's own, with the pause; live events pass."""
+    """As the channel's own, with the pause, which says how much is published; live events pass."""
     if threading.current_thread().name == "events-live":
         return _publish(messages)
-    wanted = Path(os.environ[FOLDER]) / HOLD
-    when = wanted.read_text() if wanted.exists() else ""
+    when = holds.wish(HOLD)
     batch = list(messages)
     if when == "before":
-        _wait(wanted, published=0)
+        holds.wait(HOLD, HELD, 0)
     _publish(batch)
     if when == "after":
-        _wait(wanted, published=len(batch))
+        holds.wait(HOLD, HELD, len(batch))
     return None
-
-
-def _wait(wanted: Path, *, published: int) -> None:
-    held = wanted.with_name(HELD)
-    noted = held.with_suffix(".new")
-    noted.write_text(f"{os.getpid()} {published}")
-    noted.rename(held)  # whoever sees the file reads all of it
-    while wanted.exists():
-        time.sleep(0.02)
-    held.unlink(missing_ok=True)

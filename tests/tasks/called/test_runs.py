@@ -208,10 +208,33 @@ def test_who_lets_an_agent_work_again_wakes_what_calls_it(
     ):
         waiting = finish(factories.claim_one(task))
 
+    Task.objects.update(error="It waits for somebody, in other words.")
+    (held,) = explain_task(task=Task.objects.get(), now=clock.now()).reasons
     drop_override(AgentOverride.objects.get(agent_name=name))
     task.refresh_from_db()
 
+    assert (held.kind, held.id) == ("override", override.pk)
     assert (task.available_at < waiting.available_at) == (name == "Helper")
+
+
+def test_one_that_was_changed_while_it_waited_is_woken_by_any(
+    task: Task, organization: Organization
+) -> None:
+    other = make_override(organization, "Other", enabled=False)
+    override = make_override(organization, "Helper", max_tokens=9)
+    with at_write(
+        executions, "record_tool_call", lambda: change_override(override, enabled=False), 2
+    ):
+        waiting = finish(factories.claim_one(task))
+
+    # As its new instructions leave it: what it waited for is that of another question.
+    Task.objects.update(resumes_execution_id=None)
+    (held,) = explain_task(task=Task.objects.get(), now=clock.now()).reasons
+    drop_override(other)
+    task.refresh_from_db()
+
+    assert (held.code, held.kind, held.message) == ("agent_disabled", "task", waiting.error)
+    assert task.available_at < waiting.available_at
 
 
 @pytest.mark.parametrize("way", ["disabled", "stopped", "deleted", "deleted before"])
