@@ -103,7 +103,7 @@ def _since(breaker: CircuitBreaker) -> str:
     held: AuditEvent | None = getattr(breaker, "held", None)
     if held is not None:
         moment = display.since(held.occurred_at, now=clock.now())
-        return format_html("{}, by {}", moment, held.actor_label or held.actor_type)
+        return format_html("<span>{}, by {}</span>", moment, held.actor_label or held.actor_type)
     return display.since(_shown(breaker).standing.since, now=clock.now())
 
 

@@ -159,15 +159,13 @@ class Scene:
 
     def grow_up(self, name: str) -> None:
         """Wait until a child is so old that the supervisor would start the next one at once."""
-        hubs.wait_for(
-            lambda: self._is_there(name) and _age(self.hub.member(name)) > YOUNG_SECONDS, 60
-        )
+        hubs.wait_for(lambda: self._is_there(name) and _age(self.hub.member(name)) > YOUNG_SECONDS)
 
     def kill(self, name: str) -> psutil.Process:
         """SIGKILL a child of the supervisor as soon as it is there; returns what was killed."""
         if self._young_deaths.get(name, 0) >= YOUNG_DEATHS:
             self.grow_up(name)
-        hubs.wait_for(lambda: self._is_there(name), 60)
+        hubs.wait_for(lambda: self._is_there(name))
         child = self.hub.member(name)
         young = _age(child) < YOUNG_SECONDS
         self._young_deaths[name] = self._young_deaths.get(name, 0) + 1 if young else 1

@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SECONDS: Final = 120.0
+SECONDS: Final = 180.0
 EMAIL: Final = "admin@hub.example.com"
 PASSWORD: Final = "A long walk along the harbour, 7 miles"
 # Connection options of whoever looks at every organization's rows (`kernel.tenancy`).

@@ -13,6 +13,10 @@ from tests.journeys.test_console import FLAGS, MILLISECONDS, PHONE, Visit
 from tests.peers.script import Answer, Refusal
 
 DESK: Final[Any] = {"width": 1400, "height": 900}
+# What sticks out of the screen to the right, though some box around it may hide that.
+STICKS_OUT: Final = """[...document.querySelectorAll("#main *")]
+    .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
+    .map((each) => each.outerHTML.slice(0, 200))"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +143,7 @@ def assert_fits_a_phone(page: Page) -> None:
     page.wait_for_load_state()
     page.set_viewport_size({"width": PHONE, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE, page.url
+    assert page.evaluate(STICKS_OUT) == []
 
 
 def state(page: Page) -> Locator:

@@ -212,8 +212,9 @@ def test_a_stream_tells_a_run_in_order_while_it_happens(scene: Scene, office_id:
     assert (asked["name"], answered["result"]) == ("agent:Loader", "Herring.")
     words = "".join(event.data["content"] for event in told if event.name == "token")
     whole = [event.data["content"] for event in told if event.name == "turn"][-1]
-    assert whole.startswith(words)
-    assert words.startswith('{"order": ')
+    # Whoever comes late to an answer hears the rest of it.
+    assert words
+    assert words in whole
     done, complete = told[-2].data, told[-1].data
     assert json.loads(done["content"]) == complete["result"] == {"order": 7, "sails": True}
     assert complete["task_id"] == begun.data["task_id"]
