@@ -190,11 +190,12 @@ def _write(
     override.record_version += 1
     override.updated_by, override.updated_at = user_id, now
     override.save(update_fields=[*changed, "record_version", "updated_by", "updated_at"])
+    made = _keep(override, actor, now)
     if changed.get("enabled"):
-        _take_up(override, now)
+        _take_up(override, now)  # once all workers look anew: who is rung sooner may hold it again
     _tell(override, UPDATED, now, sorted(changed))
     _tell_row(override, UPDATED, before, now)
-    return _keep(override, actor, now)
+    return made
 
 
 def _keep(override: AgentOverride, actor: Actor, now: datetime) -> AgentOverrideRevision:

@@ -6,6 +6,8 @@ from math import inf
 from time import monotonic
 from typing import Final
 
+# A place that is never given back must not hold a run, and its worker's lease, for ever.
+MOST_STILL_SECONDS: Final = 3600.0
 # Whoever waits for the end of a time that stands still looks again so soon at the earliest.
 LEAST_SECONDS: Final = 0.05
 
@@ -13,7 +15,7 @@ LEAST_SECONDS: Final = 0.05
 class TimeLimit:
     """The time of one run, which `caller`'s run waits for. For one event loop.
 
-    After `most` seconds from now it is over in any case.
+    After `most` seconds from now it is over in any case, and an hour after it would have been.
     """
 
     def __init__(self, caller: "TimeLimit | None" = None, *, most: float = inf) -> None:
@@ -26,6 +28,7 @@ class TimeLimit:
     def begin(self, seconds: float) -> None:
         """So many are left from now on."""
         self._ends_at = monotonic() + seconds
+        self._latest = min(self._latest, self._ends_at + MOST_STILL_SECONDS)
 
     def left(self) -> float:
         """Seconds after which it may be over, 0 once it is."""

@@ -1,11 +1,12 @@
 """Windows: the counters of budgets, one for each period of each subject.
 
-Three rules keep them exact. Whoever reserves or books a call holds the organization's lock, shared,
+Four rules keep them exact. Whoever reserves or books a call holds the organization's lock, shared,
 to the end of its transaction, and takes it before it locks a reservation or a window (agents lock
-the run's row before); whoever makes a window, or moves the ledger's mark, holds it alone: then no
-call is between. Whoever changes windows locks them all in one statement, in the order of their ids:
-nobody waits for each other. And whoever holds one waits for no task, agent or budget after it: the
-hooks of `budgets.RAISED` skip the tasks that somebody has locked.
+the run's row before). Whoever makes a window, moves the ledger's mark, or has a budget hold again
+what others do, holds it alone: then no call is between. All others who change windows lock them in
+one statement, in the order of their ids: nobody waits for each other. And whoever holds one waits
+for no task, agent or budget after it: the hooks of `budgets.RAISED` skip the tasks that somebody
+has locked.
 """
 
 from collections.abc import Collection, Mapping

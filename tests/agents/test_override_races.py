@@ -1,15 +1,18 @@
 """Two people who write overrides at once, and a write beside a run that looks."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from agents import selectors
 from agents.clients import stamps
 from agents.errors import AgentDisabled, OverrideChanged, OverrideNameTaken, OverrideNotFound
 from agents.models import AgentOverride, AgentOverrideRevision
-from agents.operations import effective, overrides
+from agents.operations import effective, overrides, registry
 from kernel import clock
 from kernel import stamps as kernel_stamps
 from tests.accounts.factories import make_organization
@@ -142,6 +145,27 @@ def test_a_read_that_was_overtaken_takes_nothing_from_who_read_after_the_write(
 
     assert (slow.override_id, seen) == (None, [7, 8])
     assert look().max_tokens == 8
+
+
+def test_a_worker_that_is_rung_for_an_enabled_agent_sees_it_enabled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = make_organization()
+    agent = make_agent(home, name="Ada")
+    assert agent.current_version is not None
+    look = partial(effective.configuration_of, version=agent.current_version, agent_name="Ada")
+    override = make_override(home, "Ada", enabled=False)
+    with pytest.raises(AgentDisabled):
+        look()
+    seen: list[UUID | None] = []
+
+    def be_rung() -> None:
+        transaction.on_commit(lambda: seen.append(look().override_id))
+
+    monkeypatch.setattr(registry, "WORK", [SimpleNamespace(take_up=be_rung)])
+    update(override, enabled=True)
+
+    assert seen == [override.pk]
 
 
 def test_a_write_whose_stamp_was_lost_counts_when_memory_is_too_old(

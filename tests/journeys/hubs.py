@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -119,6 +120,7 @@ def started_before(factory: pytest.TempPathFactory, name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not original.exists():
             first = shared / "first-start"
+            shutil.rmtree(first, ignore_errors=True)  # of a start that failed
             first.mkdir(mode=0o711)
             (first / "welcomed").touch()
             with serving(first) as hub:

@@ -58,6 +58,17 @@ def test_it_stands_still_once_however_many_wait(clock: Clock) -> None:
     assert limit.left() == 5
 
 
+def test_it_does_not_stand_still_for_ever(clock: Clock) -> None:
+    limit = TimeLimit()
+    limit.begin(10)
+
+    with limit.stopped():
+        clock.now += 3609
+        assert limit.left() == 1
+        clock.now += 1
+        assert limit.left() == 0
+
+
 def test_it_stands_still_for_who_waits_for_it(clock: Clock) -> None:
     boss = TimeLimit()
     boss.begin(10)
