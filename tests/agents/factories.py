@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from accounts.models import Organization
-from agents.models import Agent, AgentOverride
+from agents.models import Agent, AgentExecution, AgentOverride
 from agents.operations import catalogue, overrides, registry
 from agents.runtime.spec import FailureKind, RunFailure, RunResult, Usage
 from agents.runtime.tools import Tool
+from cost.operations import reservations
 from kernel import clock
 from kernel.actors import Actor
 from tools.operations.builtins import BUILTINS
@@ -111,3 +112,19 @@ def _writing(override: AgentOverride) -> dict[str, Any]:
         "user_id": SOMEBODY,
         "now": clock.now(),
     }
+
+
+def reserve(execution: AgentExecution, *, output_tokens: int = 1000) -> None:
+    """Hold what the first model call of the run can cost."""
+    reservations.reserve(
+        organization_id=execution.organization_id,
+        agent_id=execution.agent_id,
+        task_id=execution.task_id,
+        execution_id=execution.pk,
+        ordinal=1,
+        provider="openai",
+        model="gpt-4o-mini",
+        input_tokens=1000,
+        output_tokens=output_tokens,
+        now=clock.now(),
+    )

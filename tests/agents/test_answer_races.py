@@ -18,12 +18,12 @@ from agents.errors import RunWithoutLease
 from agents.models import AgentExecution, ExecutionStep
 from agents.operations import executions, model_turns
 from cost.models import BudgetWindow, Reservation, UsageRecord
-from cost.operations import reservations, unanswered
+from cost.operations import unanswered
 from kernel import clock
 from tasks.models import Task
 from tasks.operations import endings, requests, sweeps
 from tasks.operations.claims import Claim
-from tests.agents.factories import failed, make_agent
+from tests.agents.factories import failed, make_agent, reserve
 from tests.agents.test_executions import model_turn
 from tests.cost.factories import make_budget
 from tests.tasks.factories import LEASE, act, claim_all, claim_one, make_task
@@ -55,18 +55,7 @@ class UnderWay:
 
 def send(claim: Claim, execution: AgentExecution) -> UnderWay:
     """Let a call of the execution go out."""
-    reservations.reserve(
-        organization_id=claim.organization_id,
-        agent_id=execution.agent_id,
-        task_id=claim.task_id,
-        execution_id=execution.pk,
-        ordinal=1,
-        provider="openai",
-        model="gpt-4o-mini",
-        input_tokens=1000,
-        output_tokens=1000,
-        now=clock.now(),
-    )
+    reserve(execution)
     return UnderWay(claim, execution)
 
 

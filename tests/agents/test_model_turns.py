@@ -16,9 +16,9 @@ from agents.operations import executions, model_turns
 from audit.models import AuditEvent
 from cost import operations as cost
 from cost.models import BudgetWindow, UsageRecord
-from cost.operations import alerts, reservations
+from cost.operations import alerts
 from kernel import clock
-from tests.agents.factories import make_agent
+from tests.agents.factories import make_agent, reserve
 from tests.agents.test_executions import model_turn
 from tests.cost.factories import make_budget
 from tests.tasks.factories import claim_one, make_task
@@ -31,22 +31,6 @@ CLOSED = executions.Ending(status=ExecutionStatus.CANCELLED)
 def execution(organization: Organization) -> AgentExecution:
     """A run that has just begun."""
     return claim_one(make_task(organization, agent=make_agent(organization))).execution
-
-
-def reserve(execution: AgentExecution) -> None:
-    """What `model_turn` can cost."""
-    reservations.reserve(
-        organization_id=execution.organization_id,
-        agent_id=execution.agent_id,
-        task_id=execution.task_id,
-        execution_id=execution.pk,
-        ordinal=1,
-        provider="openai",
-        model="gpt-4o-mini",
-        input_tokens=1000,
-        output_tokens=100,
-        now=clock.now(),
-    )
 
 
 def failing(**_: object) -> None:
@@ -74,7 +58,7 @@ def test_a_threshold_is_told_in_the_transaction_of_the_answer(
     execution: AgentExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_budget(execution.organization, "0.0004", period="total", alert_thresholds=[50])
-    reserve(execution)
+    reserve(execution, output_tokens=100)
 
     with monkeypatch.context() as patch:
         patch.setattr(alerts, "tell", failing)

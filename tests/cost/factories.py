@@ -91,6 +91,17 @@ def make_budget(organization: Organization, limit: str = "1", **values: Any) -> 
     return budgets.create_budget(organization_id=organization.pk, **asked | values)
 
 
+def change_budget(budget: Budget, *, now: datetime = NOW, **values: Any) -> None:
+    """What a person changes."""
+    budgets.change_budget(
+        organization_id=budget.organization_id,
+        budget_id=budget.pk,
+        values=values,
+        actor=SYSTEM,
+        now=now,
+    )
+
+
 def make_price(organization: Organization, **values: Any) -> ModelPrice:
     """1 USD for a million tokens in, 10 USD for a million out, of any llama."""
     asked: dict[str, Any] = {

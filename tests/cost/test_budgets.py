@@ -18,7 +18,7 @@ from cost.operations import budgets, own_prices
 from events.models import OutboxEvent
 from kernel.actors import SYSTEM
 from tests.agents.factories import make_agent
-from tests.cost.factories import NOW, Call, Usage, make_budget, make_price
+from tests.cost.factories import NOW, Call, Usage, change_budget, make_budget, make_price
 from tests.threads import race
 
 AGENT_ID = UUID("0198a1b2-0000-7000-8000-000000000002")
@@ -53,17 +53,6 @@ def told() -> list[int]:
     ]
 
 
-def change(budget: Budget, **values: Any) -> None:
-    """What a person changes."""
-    budgets.change_budget(
-        organization_id=budget.organization_id,
-        budget_id=budget.pk,
-        values=values,
-        actor=SYSTEM,
-        now=NOW,
-    )
-
-
 def test_each_threshold_is_told_of_once_a_period(organization: Organization) -> None:
     budget = make_budget(organization, is_hard=False, alert_thresholds=[50, 80, 100])
     seen = []
@@ -92,7 +81,7 @@ def test_each_threshold_is_told_of_once_a_period(organization: Organization) -> 
 def test_a_raised_limit_is_told_of_anew(organization: Organization) -> None:
     budget = make_budget(organization, is_hard=False, alert_thresholds=[80])
     spend(organization, 400_000)
-    change(budget, limit_usd=Decimal(2))
+    change_budget(budget, limit_usd=Decimal(2))
 
     spend(organization, 100_000)
     seen = told()
@@ -104,7 +93,7 @@ def test_a_raised_limit_is_told_of_anew(organization: Organization) -> None:
 def test_a_lowered_limit_is_told_of_with_the_next_call(organization: Organization) -> None:
     budget = make_budget(organization, is_hard=False, alert_thresholds=[50, 100])
     spend(organization, 200_000)
-    change(budget, limit_usd=Decimal("0.4"))
+    change_budget(budget, limit_usd=Decimal("0.4"))
 
     spend(organization, 1_000)
 
@@ -135,7 +124,7 @@ def test_a_limit_of_nothing_is_passed_by_the_first_cent(organization: Organizati
 def test_a_laxer_budget_wakes_who_waits(
     organization: Organization, woken: Woken, values: dict[str, Any], *, wakes: bool
 ) -> None:
-    change(make_budget(organization), **values)
+    change_budget(make_budget(organization), **values)
 
     assert woken == [(organization.pk, NOW)] * wakes
 
@@ -240,7 +229,7 @@ def test_its_thresholds_are_told_of_and_only_the_agent_changes_it(
     assert told() == [80]
     assert budget is not None
     with pytest.raises(BudgetOfVersion):
-        change(budget, is_hard=False)
+        change_budget(budget, is_hard=False)
     with pytest.raises(BudgetOfVersion):
         budgets.remove_budget(
             organization_id=organization.pk, budget_id=budget.pk, actor=SYSTEM, now=NOW

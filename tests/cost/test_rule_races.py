@@ -12,25 +12,15 @@ from django.db.models import Sum
 
 from accounts.models import Organization
 from cost.errors import BudgetExhausted
-from cost.models import Budget, BudgetWindow, ModelPrice, Reservation, UsageRecord
-from cost.operations import budgets, own_prices, unanswered
+from cost.models import BudgetWindow, ModelPrice, Reservation, UsageRecord
+from cost.operations import own_prices, unanswered
 from events.models import OutboxEvent
 from kernel.actors import SYSTEM
-from tests.cost.factories import NOW, Call, make_budget, make_price, window
+from tests.cost.factories import NOW, Call, change_budget, make_budget, make_price, window
 from tests.threads import Gate, behind, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COST: Final = Decimal("0.0035")
-
-
-def change(budget: Budget, **values: Any) -> None:
-    budgets.change_budget(
-        organization_id=budget.organization_id,
-        budget_id=budget.pk,
-        values=values,
-        actor=SYSTEM,
-        now=NOW,
-    )
 
 
 def beside(writer: Callable[[], Any], caller: Callable[[], Any]) -> None:
@@ -68,7 +58,7 @@ def test_a_call_counts_by_the_limit_that_stands_and_the_next_one_by_the_lower(
     budget = make_budget(organization, "0.0100")
     call = Call(organization.pk)
 
-    beside(partial(change, budget, limit_usd=Decimal("0.0040")), call.reserve)
+    beside(partial(change_budget, budget, limit_usd=Decimal("0.0040")), call.reserve)
 
     with pytest.raises(BudgetExhausted):
         Call(organization.pk).reserve()
@@ -116,7 +106,7 @@ def test_whatever_is_changed_beside_calls_nothing_stays_held_and_all_is_counted(
 
     def rule() -> None:
         for values in changes * 3:
-            change(budget, **values)
+            change_budget(budget, **values)
 
     outcomes = race(*[partial(ask, number) for number in range(6)], rule)
 
@@ -155,10 +145,10 @@ def test_a_budget_that_counts_again_knows_what_calls_under_way_hold(
     make_budget(organization, scope="agent", period="total")
     first, second = (Call(organization.pk, agent_id=uuid4()) for _ in range(2))
     first.reserve()
-    change(budget, is_active=False)
+    change_budget(budget, is_active=False)
     second.reserve()
 
-    change(budget, is_active=True)
+    change_budget(budget, is_active=True)
 
     assert window(budget_id=budget.pk) == (0, 2 * COST)
     with pytest.raises(BudgetExhausted):
@@ -174,10 +164,11 @@ def test_a_call_beside_a_budget_that_is_switched_on_is_held_in_it(
     budget = make_budget(organization, "0.0060")
     make_budget(organization, scope="agent", period="total")
     Call(organization.pk, agent_id=uuid4()).reserve()
-    change(budget, is_active=False)
+    change_budget(budget, is_active=False)
 
     _, second = behind(
-        partial(change, budget, is_active=True), Call(organization.pk, agent_id=uuid4()).reserve
+        partial(change_budget, budget, is_active=True),
+        Call(organization.pk, agent_id=uuid4()).reserve,
     )
 
     assert isinstance(second, BudgetExhausted)

@@ -19,6 +19,7 @@ from tasks.models import Task
 from tasks.operations import endings
 from tests.agents.factories import make_agent
 from tests.clients import ApiClient
+from tests.cost.factories import change_budget
 from tests.peers.model_server import ModelPeer
 from tests.peers.script import Answer, Broken, Refusal, Step
 from tests.tasks import factories
@@ -127,13 +128,7 @@ def test_a_budget_raised_while_the_run_is_put_off_is_looked_at_within_the_hour(
     budget = limit(organization, "0.0001", period="month")
     claim = factories.claim_one(task)
     result = run(claim)
-    budgets.change_budget(
-        organization_id=organization.pk,
-        budget_id=budget.pk,
-        values={"limit_usd": Decimal(1)},
-        actor=SYSTEM,
-        now=clock.now(),
-    )
+    change_budget(budget, now=clock.now(), limit_usd=Decimal(1))
 
     endings.settle_attempt(claim=claim, result=result, now=clock.now())
 
@@ -146,13 +141,7 @@ def test_whoever_raises_the_budget_wakes_the_run(organization: Organization, tas
     budget = limit(organization, "0.0001")
     finish(factories.claim_one(task))
 
-    budgets.change_budget(
-        organization_id=organization.pk,
-        budget_id=budget.pk,
-        values={"limit_usd": Decimal(1)},
-        actor=SYSTEM,
-        now=clock.now(),
-    )
+    change_budget(budget, now=clock.now(), limit_usd=Decimal(1))
 
     done = finish(factories.claim_one(task))
     assert (done.status, Reservation.objects.count()) == (TaskStatus.COMPLETED, 0)
